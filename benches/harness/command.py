@@ -4,7 +4,7 @@ import pathlib
 import signal
 import sys
 
-from . import ends, gate, logins, memory, notify, reads, touches
+from . import costs, ends, gate, logins, memory, nodes, notify, reads, touches
 
 # For each command: the function, and the defaults of its options.
 COMMANDS = {
@@ -13,6 +13,8 @@ COMMANDS = {
     'touches': (touches.run, {'seconds': 60, 'connections': 32, 'sessions': 100_000}),
     'ends': (ends.run, {'sessions': 100}),
     'gate': (gate.run, {'rounds': 3, 'seconds': 6, 'connections': 32, 'sessions': 200}),
+    'costs': (costs.run, {'sessions': 100_000, 'operations': 300}),
+    'nodes': (nodes.run, {'sessions': 40, 'nodes': 8, 'seconds': 10}),
     'notify': (notify.run, {'seconds': 4, 'listeners': 1000}),
     'memory': (memory.run, {'connections': 32, 'sessions': 100_000}),
 }
@@ -21,6 +23,8 @@ HELP = {
     'seconds': 'how long each measurement takes',
     'connections': 'connections at the same time',
     'sessions': 'sessions that the requests belong to',
+    'operations': 'how often each operation is measured',
+    'nodes': 'the most nodes',
     'listeners': 'the most nodes that listen',
     'at_once': 'logins that are sent at once',
 }

@@ -76,7 +76,7 @@ class Sessile:
 
     def emails(self, count):
         """The addresses of accounts that add_sessions made."""
-        return [f'{random_part(number)}@example.com' for number in range(1, count + 1)]
+        return [f'{random_part(number).lower()}@example.com' for number in range(1, count + 1)]
 
     def _log_in(self):
         """Logs in and uses the session once. Returns the session's key, and the other cookies as they are sent."""
@@ -101,7 +101,7 @@ class Sessile:
         session_id, _, secret = key.split('.')
         prefix = session_id[:-22]
         number = self.rows.number('n.i')
-        account, email = f"'acc_' || {number}", f"{number} || '@example.com'"
+        account, email = f"'acc_' || {number}", f"lower({number}) || '@example.com'"
         self._copy('accounts', count, {'id': account, 'email': email, 'email_key': email, 'role': "'member'"})
         self._copy('devices', count, {'account_id': account})
         self._copy('sessions', count, {

@@ -16,15 +16,15 @@ PACKAGES = {'wrk': 'wrk', 'redis-server': 'redis-server'}
 class Setup(contextlib.ExitStack):
     """A folder, databases and programs. Everything that it starts ends with the `with` block."""
 
-    def __init__(self, options):
+    def __init__(self, options, needs_wrk=True):
         super().__init__()
-        self.options, self.left_out = options, []
+        self.options, self.needs_wrk, self.left_out = options, needs_wrk, []
 
     def __enter__(self):
         super().__enter__()
         if self.options.install:
             install_packages()
-        if not has('wrk'):
+        if self.needs_wrk and not has('wrk'):
             raise SystemExit('wrk is not installed, so nothing can be measured. Install it, or run with --install.')
         allow_many_files()
         self.binary = self.options.sessile or sessile.build()

@@ -7,7 +7,6 @@ pub struct Figures {
     pub time: Duration,
     pub nodes: usize,
     pub nodes_with_lease: usize,
-    pub leases_at_the_end: usize,
     pub cores: usize,
     pub beats: u64,
     pub ends: u64,
@@ -58,9 +57,13 @@ impl Figures {
         self.without_lease.as_secs_f64() / (self.time.as_secs_f64() * self.nodes as f64)
     }
 
-    /// Whether the nodes keep their leases and the ends are acknowledged.
-    pub fn keeps_up(&self) -> bool {
-        let is_served = self.acknowledged.len() as f64 >= self.ends as f64 * 0.95 - 20.0;
-        is_served && self.losses == 0 && self.nodes_with_lease == self.nodes && self.leases_at_the_end == self.nodes
+    /// Whether the nodes keep their leases, the ends are acknowledged by confirmations, and a part of the server is free.
+    pub fn is_carried(&self) -> bool {
+        let is_served = self.acknowledged.len() as f64 >= self.ends as f64 * 0.95 - 20.0 && self.by_patience == 0;
+        let has_leases = self.nodes_with_lease == self.nodes && self.losses == 0;
+        is_served && has_leases && self.busy_cores() < self.cores as f64 * MOST_BUSY && self.locked() < MOST_BUSY
     }
 }
+
+/// How much of the server may be in use.
+const MOST_BUSY: f64 = 0.7;

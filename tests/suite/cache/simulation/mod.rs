@@ -37,12 +37,15 @@ pub struct Setting {
     pub time: Duration,
     /// Changes a second that are announced and confirmed: ends of sessions, and new keys.
     pub ends: f64,
-    /// Sign-ins a second without an announcement. They only use the server.
+    /// Sign-ins a second. They wait for nobody. Like ends, they are mentioned to open pages.
     pub sign_ins: f64,
     /// Touches a second. Each node writes those of half a second in one statement.
     pub touches: f64,
     pub costs: Costs,
     pub trouble: Trouble,
+    /// A design that is not built: beats and confirmations do not notify. One node gathers those of all nodes, this often,
+    /// and sends them as one notification.
+    pub gathers: Option<Duration>,
     /// Acknowledges ends without waiting for other nodes, to see that the property notices.
     pub is_hasty: bool,
 }
@@ -57,5 +60,6 @@ pub const QUIET: Setting = Setting {
     touches: 0.0,
     costs: Costs::MEASURED,
     trouble: Trouble::NONE,
+    gathers: None,
     is_hasty: false,
 };

@@ -43,6 +43,8 @@ pub struct Node {
     /// The ends that the node has to confirm, each with the node that waits.
     pub unconfirmed: Vec<(usize, usize)>,
     pub is_confirming: bool,
+    /// Whether something is to be mentioned to open pages.
+    pub mentions: bool,
     pub remembers: BTreeSet<usize>,
     pub losses: u64,
     pub without_lease: Duration,
@@ -69,6 +71,7 @@ impl Node {
             last_delivery: 0,
             unconfirmed: Vec::new(),
             is_confirming: false,
+            mentions: false,
             remembers: BTreeSet::new(),
             losses: 0,
             without_lease: Duration::ZERO,

@@ -65,10 +65,25 @@ impl Costs {
 /// A notification in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    Beat { node: usize, number: u64 },
+    Beat {
+        node: usize,
+        number: u64,
+    },
     /// To all nodes.
-    End { end: usize },
-    Confirmation { end: usize, from: usize, to: usize },
+    End {
+        end: usize,
+    },
+    Confirmation {
+        end: usize,
+        from: usize,
+        to: usize,
+    },
+    /// To all nodes, for open pages.
+    Mention,
+    /// Beats and confirmations of several nodes, to all nodes.
+    Gathered {
+        is_first: bool,
+    },
 }
 
 /// A turn in which the connections that were woken read the queue.
@@ -137,7 +152,7 @@ impl Server {
     /// The connections read the queue.
     pub fn begin_turn(&mut self, now: Time, listeners: usize) -> Turn {
         let entries = std::mem::take(&mut self.unread);
-        let to_all = entries.iter().any(|entry| matches!(entry, Entry::End { .. }));
+        let to_all = entries.iter().any(|entry| matches!(entry, Entry::End { .. } | Entry::Mention | Entry::Gathered { .. }));
         let (woken, read) = match self.costs.wakes_only_interested && !to_all {
             true => (entries.len().min(listeners), 1),
             false => (listeners, entries.len()),

@@ -4,7 +4,7 @@
 //! Invariant: an event of a frozen node waits until the node continues, in the same order. A dead node has no events.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use sessile::base::coherence::{BEAT_INTERVAL, Confirmations, DOUBT, Moment, PATIENCE};
@@ -24,6 +24,10 @@ const NETWORK: (Duration, Duration) = (Duration::from_micros(80), Duration::from
 const WARM_UP: Duration = Duration::from_secs(2);
 /// How often a node writes its touches.
 const TOUCHES: Duration = Duration::from_millis(500);
+/// How often a node sends mentions.
+const MENTIONS: Duration = Duration::from_millis(100);
+/// How many beats or confirmations fit into one notification.
+const MOST_GATHERED: usize = 300;
 /// How long a node that lost its listening connection waits before it connects again.
 const RECONNECT: Duration = Duration::from_millis(20);
 
@@ -52,6 +56,8 @@ enum Event {
     Acknowledged(usize),
     SignInDue,
     TouchesDue(usize),
+    MentionsDue(usize),
+    GatheringDue(Duration),
     TroubleDue(Kind, Duration),
     CutIsNoticed(usize, u64),
     Listens(usize),
@@ -79,6 +85,9 @@ pub struct World {
     server: Server,
     nodes: Vec<Node>,
     ends: Vec<End>,
+    /// Beats and confirmations that wait to be gathered, and those on their way.
+    gathered: Vec<Entry>,
+    parcels: VecDeque<Vec<Entry>>,
     connections: u64,
     pub figures: Figures,
 }
@@ -126,12 +135,19 @@ impl World {
             random,
             nodes,
             ends: Vec::new(),
+            gathered: Vec::new(),
+            parcels: VecDeque::new(),
             connections: 0,
             figures: Figures::default(),
         };
         for node in 0..world.nodes.len() {
             let due = nanos(world.random.up_to(BEAT_INTERVAL));
             world.schedule(due, Event::BeatDue(node));
+            let due = nanos(world.random.up_to(MENTIONS));
+            world.schedule(due, Event::MentionsDue(node));
+        }
+        if let Some(pause) = world.setting.gathers {
+            world.schedule(nanos(pause), Event::GatheringDue(pause));
         }
         world
     }
@@ -168,7 +184,6 @@ impl World {
         figures.heard = self.nodes.iter().map(|node| node.heard).sum();
         figures.losses = self.nodes.iter().map(|node| node.losses).sum();
         figures.without_lease = self.nodes.iter().map(|node| node.time_without_lease(self.now)).sum();
-        figures.leases_at_the_end = self.nodes.iter().filter(|node| node.has_lease(self.now)).count();
         (figures.busy, figures.locked) = (self.server.busy, self.server.locked);
         (figures.wakes, figures.notifications) = (self.server.wakes, self.server.notifications);
         figures.notifying = self.server.transactions;
@@ -262,6 +277,8 @@ impl World {
                 }
             }
             Event::SignInDue => {
+                let node = self.random.below(self.nodes.len());
+                self.nodes[node].mentions = true;
                 self.server.work(self.now, self.setting.costs.sign_in);
                 self.schedule_next(self.setting.sign_ins, Event::SignInDue);
             }
@@ -270,6 +287,18 @@ impl World {
                 let cost = self.setting.costs.touching + self.setting.costs.touch.mul_f64(each);
                 self.server.work(self.now, cost);
                 self.schedule(self.now + nanos(TOUCHES), Event::TouchesDue(node));
+            }
+            Event::MentionsDue(node) => {
+                self.schedule(self.now + nanos(MENTIONS), Event::MentionsDue(node));
+                if std::mem::take(&mut self.nodes[node].mentions) {
+                    let done = self.server.work(self.now, self.setting.costs.confirming);
+                    let committed = self.server.commit(done, false);
+                    self.schedule(committed, Event::Committed(vec![Entry::Mention]));
+                }
+            }
+            Event::GatheringDue(pause) => {
+                self.schedule(self.now + nanos(pause), Event::GatheringDue(pause));
+                self.send_gathered();
             }
             Event::TroubleDue(kind, mean) => self.make_trouble(kind, mean),
             Event::CutIsNoticed(node, connection) => {
@@ -311,6 +340,7 @@ impl World {
             Event::EndAnswered(end) => {
                 let node = self.ends[end].node;
                 self.nodes[node].remembers.remove(&end);
+                self.nodes[node].mentions = true;
                 self.ends[end].committed = self.nodes[node].moment(self.now);
                 self.send(node, self.now, Event::RowsArrive(end));
             }
@@ -348,25 +378,41 @@ impl World {
         if self.nodes[node].row.is_none_or(|row| row.doubt.is_some()) {
             return self.send(node, self.now, Event::BeatAnswered(node, false));
         }
-        let committed = self.server.commit(self.now, false);
-        self.schedule(committed, Event::Committed(vec![Entry::Beat { node, number }]));
+        let committed = self.commit(self.now, vec![Entry::Beat { node, number }]);
         self.send(node, committed, Event::BeatAnswered(node, true));
+    }
+
+    /// Commits a beat or confirmations. Returns when they are committed.
+    fn commit(&mut self, now: Time, entries: Vec<Entry>) -> Time {
+        if self.setting.gathers.is_some() {
+            self.gathered.extend(entries);
+            return now;
+        }
+        let committed = self.server.commit(now, false);
+        self.schedule(committed, Event::Committed(entries));
+        committed
+    }
+
+    /// One node reads the beats and confirmations that were committed, and sends them to all.
+    fn send_gathered(&mut self) {
+        let entries = std::mem::take(&mut self.gathered);
+        if entries.is_empty() {
+            return;
+        }
+        let cost = self.setting.costs.row * u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        let done = self.server.work(self.now, self.setting.costs.confirming + cost);
+        let committed = self.server.commit(done, false);
+        let parts = 0..entries.len().div_ceil(MOST_GATHERED);
+        self.parcels.push_back(entries);
+        let notifications = parts.map(|part| Entry::Gathered { is_first: part == 0 });
+        self.schedule(committed, Event::Committed(notifications.collect()));
     }
 
     fn begin_turn(&mut self) {
         let is_listening = |node: &Node| node.is_connected && !node.is_dead;
         let listeners = self.nodes.iter().filter(|node| is_listening(node)).count();
         let turn = self.server.begin_turn(self.now, listeners);
-        let mut mail: BTreeMap<usize, Vec<Entry>> = BTreeMap::new();
-        for entry in turn.entries {
-            match entry {
-                Entry::Beat { node, .. } => mail.entry(node).or_default().push(entry),
-                Entry::Confirmation { to, .. } => mail.entry(to).or_default().push(entry),
-                Entry::End { .. } => {
-                    (0..self.nodes.len()).for_each(|node| mail.entry(node).or_default().push(entry));
-                }
-            }
-        }
+        let mail = self.sort(turn.entries);
         for (node, entries) in mail {
             let Some(connection) = self.nodes[node].listens.filter(|_| is_listening(&self.nodes[node])) else {
                 continue;
@@ -378,6 +424,25 @@ impl World {
             self.schedule(at, Event::Delivered(node, connection, entries));
         }
         self.schedule(turn.ended, Event::TurnEnds);
+    }
+
+    /// What each node reads in a turn, in the order of the commits.
+    fn sort(&mut self, entries: Vec<Entry>) -> BTreeMap<usize, Vec<Entry>> {
+        let mut mail: BTreeMap<usize, Vec<Entry>> = BTreeMap::new();
+        for entry in entries {
+            let parcel = if entry == (Entry::Gathered { is_first: true }) { self.parcels.pop_front() } else { None };
+            for entry in parcel.unwrap_or_else(|| vec![entry]) {
+                match entry {
+                    Entry::Beat { node, .. } => mail.entry(node).or_default().push(entry),
+                    Entry::Confirmation { to, .. } => mail.entry(to).or_default().push(entry),
+                    Entry::End { .. } => {
+                        (0..self.nodes.len()).for_each(|node| mail.entry(node).or_default().push(entry));
+                    }
+                    Entry::Mention | Entry::Gathered { .. } => {}
+                }
+            }
+        }
+        mail
     }
 
     fn deliver(&mut self, node: usize, connection: u64, entries: Vec<Entry>) {
@@ -399,6 +464,7 @@ impl World {
                         self.nodes[node].unconfirmed.push((end, committer));
                     }
                 }
+                Entry::Mention | Entry::Gathered { .. } => {}
                 Entry::Confirmation { end, from, .. } => {
                     self.figures.confirmations += 1;
                     self.ends[end].confirmations.confirm(&self.nodes[from].name);
@@ -427,9 +493,8 @@ impl World {
         let more = u32::try_from(of.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let cost = self.setting.costs.confirming + self.setting.costs.confirmation * more;
         let done = self.server.work(self.now, cost);
-        let committed = self.server.commit(done, false);
         let entries = of.iter().map(|(end, to)| Entry::Confirmation { end: *end, from: node, to: *to }).collect();
-        self.schedule(committed, Event::Committed(entries));
+        let committed = self.commit(done, entries);
         self.send(node, committed, Event::ConfirmationsAnswered(node, connection));
     }
 
@@ -552,12 +617,12 @@ fn owner(event: &Event, ends: &[End]) -> Option<usize> {
         | Event::Delivered(node, ..)
         | Event::ConfirmationsAnswered(node, _)
         | Event::TouchesDue(node)
+        | Event::MentionsDue(node)
         | Event::CutIsNoticed(node, _)
         | Event::Listens(node) => Some(*node),
-        Event::EndAnswered(end)
-        | Event::RowsAnswered(end, _)
-        | Event::PatienceOver(end)
-        | Event::Acknowledged(end) => Some(ends[*end].node),
+        Event::EndAnswered(end) | Event::RowsAnswered(end, _) | Event::PatienceOver(end) | Event::Acknowledged(end) => {
+            Some(ends[*end].node)
+        }
         _ => None,
     }
 }
