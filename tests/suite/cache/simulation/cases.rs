@@ -71,7 +71,10 @@ fn tables_for_many_nodes() {
     }
     println!("\n{BY_ENDS}");
     for (nodes, ends) in [8, 64].into_iter().flat_map(|nodes| [1, 10, 100, 300, 600, 900].map(|ends| (nodes, ends))) {
-        println!("{}", by_ends(&run(&Setting { nodes, ends: f64::from(ends), sign_ins: 0.0, touches: 0.0, ..today.clone() })));
+        println!(
+            "{}",
+            by_ends(&run(&Setting { nodes, ends: f64::from(ends), sign_ins: 0.0, touches: 0.0, ..today.clone() }))
+        );
     }
     println!("\n{LIMITS}");
     for ((name, setting), cores) in designs.into_iter().flat_map(|design| [2, 8, 32].map(|cores| (design, cores))) {

@@ -3,12 +3,16 @@
 //!
 //! Invariant: an event of a frozen node waits until the node continues, in the same order. A dead node has no events.
 
+mod ends;
+mod messages;
+
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use sessile::base::coherence::{BEAT_INTERVAL, Confirmations, DOUBT, Moment, PATIENCE};
+use sessile::base::coherence::BEAT_INTERVAL;
 
+use self::ends::End;
 use super::{
     Setting,
     figures::Figures,
@@ -26,8 +30,6 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const TOUCHES: Duration = Duration::from_millis(500);
 /// How often a node sends mentions.
 const MENTIONS: Duration = Duration::from_millis(100);
-/// How many beats or confirmations fit into one notification.
-const MOST_GATHERED: usize = 300;
 /// How long a node that lost its listening connection waits before it connects again.
 const RECONNECT: Duration = Duration::from_millis(20);
 
@@ -61,19 +63,6 @@ enum Event {
     TroubleDue(Kind, Duration),
     CutIsNoticed(usize, u64),
     Listens(usize),
-}
-
-/// An announced change on its way to its acknowledgement.
-struct End {
-    node: usize,
-    began: Time,
-    confirmations: Confirmations,
-    /// By the node's clock.
-    committed: Moment,
-    rows: Vec<(usize, Option<u64>)>,
-    rows_read: Moment,
-    is_settled: bool,
-    is_acknowledged: bool,
 }
 
 pub struct World {
@@ -314,275 +303,6 @@ impl World {
                 self.send_confirmations(node);
             }
             event => self.take_end(event),
-        }
-    }
-
-    /// What happens on the way of an end.
-    fn take_end(&mut self, event: Event) {
-        let costs = &self.setting.costs;
-        match event {
-            Event::EndDue => self.begin_end(),
-            Event::EndArrives(end) => {
-                let done = self.server.work(self.now, costs.end);
-                self.schedule(done, Event::EndRuns(end));
-            }
-            Event::EndRuns(end) => {
-                let committed = self.server.commit(self.now, true);
-                self.schedule(committed, Event::EndCommitted(end));
-            }
-            Event::EndCommitted(end) => {
-                for node in self.nodes.iter_mut().filter(|node| !node.is_dead) {
-                    node.remembers.insert(end);
-                }
-                self.send(self.ends[end].node, self.now, Event::EndAnswered(end));
-                self.take(Event::Committed(vec![Entry::End { end }]));
-            }
-            Event::EndAnswered(end) => {
-                let node = self.ends[end].node;
-                self.nodes[node].remembers.remove(&end);
-                self.nodes[node].mentions = true;
-                self.ends[end].committed = self.nodes[node].moment(self.now);
-                self.send(node, self.now, Event::RowsArrive(end));
-            }
-            Event::RowsArrive(end) => {
-                let committer = self.ends[end].node;
-                let rows = self.nodes.iter().enumerate().filter(|(at, _)| *at != committer);
-                let rows: Vec<_> = rows.filter_map(|(at, node)| Some((at, node.row?.doubt))).collect();
-                let cost = costs.row * u32::try_from(rows.len()).unwrap_or(u32::MAX);
-                let done = self.server.work(self.now, cost);
-                self.send(committer, done, Event::RowsAnswered(end, rows));
-            }
-            Event::RowsAnswered(end, rows) => self.wait(end, rows),
-            Event::PatienceOver(end) => self.settle(end),
-            Event::RemovalArrives(end, silent, waited) => {
-                let done = self.server.work(self.now, costs.beat);
-                self.remove_silent(&silent, waited);
-                self.send(self.ends[end].node, done, Event::Acknowledged(end));
-            }
-            Event::Acknowledged(end) => self.acknowledge(end),
-            other => unreachable!("{other:?}"),
-        }
-    }
-
-    fn begin_beat(&mut self, node: usize) {
-        let start = self.nodes[node].listens.unwrap_or_default();
-        if self.nodes[node].must_join {
-            return self.send(node, self.now, Event::JoinArrives(node, start));
-        }
-        let number = self.nodes[node].send_beat(self.now);
-        self.figures.beats += 1;
-        self.send(node, self.now, Event::BeatArrives(node, number));
-    }
-
-    fn run_beat(&mut self, node: usize, number: u64) {
-        if self.nodes[node].row.is_none_or(|row| row.doubt.is_some()) {
-            return self.send(node, self.now, Event::BeatAnswered(node, false));
-        }
-        let committed = self.commit(self.now, vec![Entry::Beat { node, number }]);
-        self.send(node, committed, Event::BeatAnswered(node, true));
-    }
-
-    /// Commits a beat or confirmations. Returns when they are committed.
-    fn commit(&mut self, now: Time, entries: Vec<Entry>) -> Time {
-        if self.setting.gathers.is_some() {
-            self.gathered.extend(entries);
-            return now;
-        }
-        let committed = self.server.commit(now, false);
-        self.schedule(committed, Event::Committed(entries));
-        committed
-    }
-
-    /// One node reads the beats and confirmations that were committed, and sends them to all.
-    fn send_gathered(&mut self) {
-        let entries = std::mem::take(&mut self.gathered);
-        if entries.is_empty() {
-            return;
-        }
-        let cost = self.setting.costs.row * u32::try_from(entries.len()).unwrap_or(u32::MAX);
-        let done = self.server.work(self.now, self.setting.costs.confirming + cost);
-        let committed = self.server.commit(done, false);
-        let parts = 0..entries.len().div_ceil(MOST_GATHERED);
-        self.parcels.push_back(entries);
-        let notifications = parts.map(|part| Entry::Gathered { is_first: part == 0 });
-        self.schedule(committed, Event::Committed(notifications.collect()));
-    }
-
-    fn begin_turn(&mut self) {
-        let is_listening = |node: &Node| node.is_connected && !node.is_dead;
-        let listeners = self.nodes.iter().filter(|node| is_listening(node)).count();
-        let turn = self.server.begin_turn(self.now, listeners);
-        let mail = self.sort(turn.entries);
-        for (node, entries) in mail {
-            let Some(connection) = self.nodes[node].listens.filter(|_| is_listening(&self.nodes[node])) else {
-                continue;
-            };
-            let read = turn.began + ((turn.ended - turn.began) as f64 * self.random.share()) as Time;
-            let network = NETWORK.0 + self.random.around(NETWORK.1);
-            let at = self.nodes[node].arrival(read, network).max(self.nodes[node].last_delivery);
-            self.nodes[node].last_delivery = at;
-            self.schedule(at, Event::Delivered(node, connection, entries));
-        }
-        self.schedule(turn.ended, Event::TurnEnds);
-    }
-
-    /// What each node reads in a turn, in the order of the commits.
-    fn sort(&mut self, entries: Vec<Entry>) -> BTreeMap<usize, Vec<Entry>> {
-        let mut mail: BTreeMap<usize, Vec<Entry>> = BTreeMap::new();
-        for entry in entries {
-            let parcel = if entry == (Entry::Gathered { is_first: true }) { self.parcels.pop_front() } else { None };
-            for entry in parcel.unwrap_or_else(|| vec![entry]) {
-                match entry {
-                    Entry::Beat { node, .. } => mail.entry(node).or_default().push(entry),
-                    Entry::Confirmation { to, .. } => mail.entry(to).or_default().push(entry),
-                    Entry::End { .. } => {
-                        (0..self.nodes.len()).for_each(|node| mail.entry(node).or_default().push(entry));
-                    }
-                    Entry::Mention | Entry::Gathered { .. } => {}
-                }
-            }
-        }
-        mail
-    }
-
-    fn deliver(&mut self, node: usize, connection: u64, entries: Vec<Entry>) {
-        if self.nodes[node].listens != Some(connection) || !self.nodes[node].is_connected {
-            return;
-        }
-        self.nodes[node].heard += entries.len() as u64;
-        for entry in entries {
-            match entry {
-                Entry::Beat { number, .. } => {
-                    if self.nodes[node].hear_beat(number, self.now) {
-                        self.check(node);
-                    }
-                }
-                Entry::End { end } => {
-                    self.nodes[node].remembers.remove(&end);
-                    let committer = self.ends[end].node;
-                    if committer != node {
-                        self.nodes[node].unconfirmed.push((end, committer));
-                    }
-                }
-                Entry::Mention | Entry::Gathered { .. } => {}
-                Entry::Confirmation { end, from, .. } => {
-                    self.figures.confirmations += 1;
-                    self.ends[end].confirmations.confirm(&self.nodes[from].name);
-                    self.settle(end);
-                }
-            }
-        }
-        self.send_confirmations(node);
-    }
-
-    /// Sends the confirmations that wait, unless the last ones are still on their way.
-    fn send_confirmations(&mut self, node: usize) {
-        let from = &mut self.nodes[node];
-        let Some(connection) = from.listens.filter(|_| !from.is_confirming && !from.unconfirmed.is_empty()) else {
-            return;
-        };
-        from.is_confirming = true;
-        let of = std::mem::take(&mut from.unconfirmed);
-        self.send(node, self.now, Event::ConfirmationsArrive(node, connection, of));
-    }
-
-    fn take_confirmations(&mut self, node: usize, connection: u64, of: &[(usize, usize)]) {
-        if self.nodes[node].listens != Some(connection) || !self.nodes[node].is_connected {
-            return;
-        }
-        let more = u32::try_from(of.len()).unwrap_or(u32::MAX).saturating_sub(1);
-        let cost = self.setting.costs.confirming + self.setting.costs.confirmation * more;
-        let done = self.server.work(self.now, cost);
-        let entries = of.iter().map(|(end, to)| Entry::Confirmation { end: *end, from: node, to: *to }).collect();
-        let committed = self.commit(done, entries);
-        self.send(node, committed, Event::ConfirmationsAnswered(node, connection));
-    }
-
-    fn begin_end(&mut self) {
-        self.schedule_next(self.setting.ends, Event::EndDue);
-        let node = self.random.below(self.nodes.len());
-        if self.nodes[node].is_dead || self.nodes[node].frozen_until > self.now {
-            return;
-        }
-        let (committed, began) = (Moment::default(), self.now);
-        self.ends.push(End {
-            node,
-            began,
-            confirmations: Confirmations::default(),
-            committed,
-            rows: Vec::new(),
-            rows_read: committed,
-            is_settled: false,
-            is_acknowledged: false,
-        });
-        self.figures.ends += 1;
-        self.send(node, began, Event::EndArrives(self.ends.len() - 1));
-    }
-
-    fn wait(&mut self, end: usize, rows: Vec<(usize, Option<u64>)>) {
-        let change = &mut self.ends[end];
-        let needed = rows.iter().map(|(at, _)| self.nodes[*at].name.clone()).collect();
-        (change.rows, change.rows_read) = (rows, self.nodes[change.node].moment(self.now));
-        change.confirmations.need(change.committed, needed);
-        if self.setting.is_hasty {
-            return self.acknowledge(end);
-        }
-        let rest = PATIENCE.saturating_sub(change.rows_read.since(change.committed));
-        self.schedule(self.now + nanos(rest), Event::PatienceOver(end));
-        self.settle(end);
-    }
-
-    /// Acknowledges the end if the wait is over. Nodes that have not confirmed are dealt with first.
-    fn settle(&mut self, end: usize) {
-        let change = &mut self.ends[end];
-        let now = self.nodes[change.node].moment(self.now);
-        if change.is_settled || !change.confirmations.is_over(now) {
-            return;
-        }
-        change.is_settled = true;
-        let missing = change.confirmations.missing();
-        if missing.is_empty() {
-            return self.acknowledge(end);
-        }
-        let silent = change.rows.iter().filter(|(at, _)| missing.contains(&self.nodes[*at].name)).copied().collect();
-        let (node, waited) = (change.node, now.since(change.rows_read));
-        self.figures.by_patience += 1;
-        self.send(node, self.now, Event::RemovalArrives(end, silent, waited));
-    }
-
-    fn remove_silent(&mut self, silent: &[(usize, Option<u64>)], waited: Duration) {
-        let word = (self.random.share() * 1e15) as u64;
-        for (at, doubt) in silent {
-            let row = &mut self.nodes[*at].row;
-            match doubt {
-                Some(_) if waited >= DOUBT && row.is_some_and(|row| row.doubt == *doubt) => *row = None,
-                Some(_) => {}
-                None => {
-                    if *row == Some(Row { doubt: None }) {
-                        *row = Some(Row { doubt: Some(word) });
-                    }
-                }
-            }
-        }
-    }
-
-    /// From here on no node may answer from memory with the session.
-    fn acknowledge(&mut self, end: usize) {
-        let change = &mut self.ends[end];
-        change.is_acknowledged = true;
-        self.figures.acknowledged.push(Duration::from_nanos(self.now - change.began));
-        for node in 0..self.nodes.len() {
-            if self.nodes[node].remembers.contains(&end) {
-                self.check(node);
-            }
-        }
-    }
-
-    /// Counts a node with a lease that still holds a session whose end was acknowledged. A frozen node may continue now.
-    fn check(&mut self, node: usize) {
-        let holds = self.nodes[node].remembers.iter().any(|end| self.ends[*end].is_acknowledged);
-        if holds && !self.nodes[node].is_dead && self.nodes[node].has_lease(self.now) {
-            self.figures.stale += 1;
         }
     }
 
