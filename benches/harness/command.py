@@ -4,7 +4,7 @@ import pathlib
 import signal
 import sys
 
-from . import big_tables, ends, gate, logins, memory, reads, touches
+from . import big_tables, costs, ends, gate, logins, memory, nodes, notify, reads, touches
 
 # For each command: the function, and the defaults of its options.
 COMMANDS = {
@@ -13,6 +13,9 @@ COMMANDS = {
     'touches': (touches.run, {'seconds': 60, 'connections': 32, 'sessions': 100_000}),
     'ends': (ends.run, {'sessions': 100}),
     'gate': (gate.run, {'rounds': 3, 'seconds': 6, 'connections': 32, 'sessions': 200}),
+    'costs': (costs.run, {'sessions': 100_000, 'operations': 300}),
+    'nodes': (nodes.run, {'sessions': 40, 'nodes': 8, 'seconds': 10}),
+    'notify': (notify.run, {'seconds': 4, 'listeners': 1000}),
     'memory': (memory.run, {'connections': 32, 'sessions': 100_000}),
     'tables': (big_tables.run, {'few': 10_000, 'sessions': 1_000_000, 'events': 10, 'expired': 1_000_000,
                                 'requests': 500}),
@@ -22,6 +25,9 @@ HELP = {
     'seconds': 'how long each measurement takes',
     'connections': 'connections at the same time',
     'sessions': 'sessions that the requests belong to',
+    'operations': 'how often each operation is measured',
+    'nodes': 'the most nodes',
+    'listeners': 'the most nodes that listen',
     'at_once': 'logins that are sent at once',
     'few': 'sessions of the small instance',
     'events': 'audit events of each session',

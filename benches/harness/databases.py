@@ -1,15 +1,16 @@
 """Private database servers, which end with the `with` block."""
+import os
 import sqlite3
 import subprocess
 
-from .machine import ROOT, Process, free_port, has
+from .machine import ROOT, Process, children, free_port, has, processor_seconds
 
 
 class Postgres:
     """A new PostgreSQL cluster with the default durability, through scripts/postgres."""
 
-    def __init__(self, folder, settings=()):
-        self.folder = folder / 'postgres'
+    def __init__(self, folder, settings=(), connections=300):
+        self.folder, self.connections = folder / 'postgres', connections
         self.settings = {'shared_buffers': '512MB', **dict(settings)}
 
     def __enter__(self):
@@ -26,13 +27,20 @@ class Postgres:
         self._do('stop', '-m', 'immediate')
 
     def _do(self, verb, *more):
-        done = subprocess.run([ROOT / 'scripts/postgres', verb, self.folder, *more], capture_output=True, text=True)
+        environment = {**os.environ, 'MAX_CONNECTIONS': str(self.connections)}
+        done = subprocess.run([ROOT / 'scripts/postgres', verb, self.folder, *more], capture_output=True, text=True,
+                              env=environment)
         if done.returncode != 0:
             raise RuntimeError(f'scripts/postgres {verb}: {done.stdout}{done.stderr}')
         return done.stdout.strip().split('\n')[-1]
 
     def sql(self, statement):
         return psql(self.url, statement)
+
+    def processor_seconds(self):
+        """Processor time so far of the server's processes that are running now."""
+        first = (self.folder / 'data/postmaster.pid').read_text().split()[0]
+        return sum(map(processor_seconds, [first, *children(first)]))
 
     def new_database(self, name):
         self.sql(f'CREATE DATABASE {name}')

@@ -49,6 +49,20 @@ def own_environment(more):
     return {**kept, **{name: str(value) for name, value in more.items()}}
 
 
+def processor_seconds(process):
+    """Processor time of a process so far, with all its threads; 0 if it has ended."""
+    try:
+        times = [thread.read_text() for thread in pathlib.Path(f'/proc/{process}/task').glob('*/schedstat')]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(time.split()[0]) for time in times) / 1e9
+
+
+def children(process):
+    listed = subprocess.run(['ps', '-o', 'pid=', '--ppid', str(process)], capture_output=True, text=True)
+    return listed.stdout.split()
+
+
 class Process:
     """A server in a process group of its own, which ends with the `with` block."""
 

@@ -18,34 +18,38 @@ const _: () = assert!(DOUBT.as_millis() > LEASE.as_millis() && DOUBT.as_millis()
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Confirmations {
     /// Nodes may confirm before the committing node knows whom it has to wait for.
-    confirmed: BTreeSet<String>,
-    /// When the change was committed, and the nodes to wait for.
-    needed: Option<(Moment, BTreeSet<String>)>,
+    early: BTreeSet<String>,
+    /// When the change was committed, and the nodes that have not confirmed. With many nodes this is changed once for
+    /// each of them, so it must not be built anew each time.
+    missing: Option<(Moment, BTreeSet<String>)>,
 }
 
 impl Confirmations {
     /// A node confirms that it does not answer with what was there before the change.
     pub fn confirm(&mut self, node: &str) {
-        self.confirmed.insert(node.to_owned());
+        match &mut self.missing {
+            Some((_, missing)) => _ = missing.remove(node),
+            None => _ = self.early.insert(node.to_owned()),
+        }
     }
 
     /// The change was committed before `committed`. The nodes in `nodes` are the other nodes that had a row after the
     /// commit.
-    pub fn need(&mut self, committed: Moment, nodes: BTreeSet<String>) {
-        self.needed = Some((committed, nodes));
+    pub fn need(&mut self, committed: Moment, mut nodes: BTreeSet<String>) {
+        for node in std::mem::take(&mut self.early) {
+            nodes.remove(&node);
+        }
+        self.missing = Some((committed, nodes));
     }
 
     /// The nodes that have not confirmed.
     pub fn missing(&self) -> BTreeSet<String> {
-        let needed = self.needed.as_ref().map(|(_, nodes)| nodes);
-        needed.into_iter().flatten().filter(|node| !self.confirmed.contains(*node)).cloned().collect()
+        self.missing.as_ref().map(|(_, nodes)| nodes.clone()).unwrap_or_default()
     }
 
     /// Whether the change may be acknowledged.
     pub fn is_over(&self, now: Moment) -> bool {
-        self.needed
-            .as_ref()
-            .is_some_and(|(committed, nodes)| nodes.is_subset(&self.confirmed) || now.since(*committed) >= PATIENCE)
+        self.missing.as_ref().is_some_and(|(committed, nodes)| nodes.is_empty() || now.since(*committed) >= PATIENCE)
     }
 }
 

@@ -330,12 +330,10 @@ impl Wait {
         }
         let began = Moment::now();
         let missing = loop {
-            let (is_over, missing) = match lock(&self.of.0.waiting).get(&self.number) {
-                Some((change, _)) => (change.is_over(Moment::now()), change.missing()),
-                None => (true, BTreeSet::new()),
-            };
-            if is_over {
-                break missing;
+            match lock(&self.of.0.waiting).get(&self.number) {
+                None => break BTreeSet::new(),
+                Some((change, _)) if change.is_over(Moment::now()) => break change.missing(),
+                Some(_) => {}
             }
             let rest = PATIENCE.saturating_sub(Moment::now().since(committed));
             let _ = tokio::time::timeout(rest, self.notify.notified()).await;

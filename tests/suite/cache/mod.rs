@@ -12,6 +12,7 @@ mod memory;
 mod model;
 mod readers;
 mod silent_nodes;
+mod simulation;
 mod unheard_ends;
 
 use crate::support::{Served, eventually};
