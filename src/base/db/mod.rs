@@ -6,6 +6,7 @@
 //! the configured maximum.
 
 mod anchor_rows;
+pub mod citus;
 pub(crate) mod conn;
 mod database;
 mod draft_rows;

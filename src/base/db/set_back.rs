@@ -147,6 +147,15 @@ impl Db {
             "UPDATE {table} SET {set} WHERE ({ahead}) AND ({key}) IN \
              (SELECT {key} FROM {table} WHERE {ahead} ORDER BY {key} LIMIT {BATCH}{{skip_locked}})"
         );
+        if self.is_distributed() {
+            // No statement can lock rows of several workers. Such a row is rare, so all are set at once.
+            let statement = format!("UPDATE {table} SET {set} WHERE {ahead}");
+            let all = async move |conn: &mut Conn<'_>| {
+                let statement = Dialect::of(conn).write(&statement);
+                run!(conn, execute(diesel::sql_query(statement)))
+            };
+            return self.statement(all).await;
+        }
         let mut settled = 0;
         loop {
             let statement = statement.clone();

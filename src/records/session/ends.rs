@@ -176,8 +176,9 @@ async fn lock_live_batch(conn: &mut Conn<'_>) -> Result<Vec<SessionRef>> {
             .filter(SessionRef::one_of(&found))
             .filter(is_live())
             .order((sessions::account_id, sessions::id));
-        let locked: Vec<SessionRef> =
-            run!(conn, load(ForUpdate::wait(in_order.select((sessions::account_id, sessions::id)))))?;
+        let in_order = in_order.select((sessions::account_id, sessions::id));
+        let in_order = ForUpdate::wait_across(conn, in_order).await?;
+        let locked: Vec<SessionRef> = run!(conn, load(in_order))?;
         if !locked.is_empty() {
             return Ok(locked);
         }

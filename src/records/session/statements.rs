@@ -339,7 +339,7 @@ async fn touch(conn: &mut Conn<'_>, record: &Record, times: Lifetimes, ip: Optio
         expires_at: at.plus(times.idle).min(record.absolute_expires_at),
         ip: ip.map(str::to_owned).or_else(|| record.ip.clone()),
     };
-    run!(conn, execute(Touches::new(&[row]))).map(drop)
+    Touches::new(&[row]).write(conn).await.map(drop)
 }
 
 /// Records that a browser has presented the session's current key. The previous key then opens nothing.
