@@ -171,9 +171,6 @@ impl Inspection {
     }
 
     /// Where the tables are. Asks each worker too.
-    ///
-    /// # Errors
-    /// When a worker is away.
     pub async fn placements(&mut self) -> Result<Placements> {
         match &mut self.opened {
             Opened::Postgres(conn) => citus::placements(conn).await,

@@ -42,7 +42,8 @@ pub use self::{
     database::Db,
     draft_rows::{DraftRow, DraftRows},
     express::{
-        Merged, Now, ShiftedNow, UnorderedNumber, before_now, from_now, is_word, merged, now, octet_length, substr,
+        Merged, Now, NowIf, ShiftedNow, UnorderedNumber, before_now, from_now, is_word, merged, now, now_if,
+        octet_length, substr,
     },
     inspect::Schema,
     marks::Marks,

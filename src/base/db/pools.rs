@@ -159,7 +159,12 @@ impl Pools {
             return Err(Error::bug("an announcement outside of a transaction"));
         }
         match &result {
-            Err(Error::Unavailable(fault)) => self.look_after(fault),
+            Err(Error::Unavailable(fault)) => {
+                self.look_after(fault);
+                if citus::is_about_worker(&fault.cause) {
+                    lease.return_to_pool();
+                }
+            }
             _ => lease.return_to_pool(),
         }
         result
@@ -372,7 +377,7 @@ fn most_writers(size: usize) -> usize {
 /// language, and the connection closes a moment later, so this polls the connection.
 async fn as_lost_connection<T>(lease: &mut Connection, result: Result<T>) -> Result<T> {
     let Err(Error::Unavailable(fault)) = result else { return result };
-    if fault.what == Away::Database {
+    if fault.what == Away::Database && !citus::is_about_worker(&fault.cause) {
         for _ in 0..CLOSING_CHECKS {
             if lease.is_broken() {
                 return Err(Error::unavailable(Away::Connection, fault.cause));
@@ -383,14 +388,14 @@ async fn as_lost_connection<T>(lease: &mut Connection, result: Result<T>) -> Res
     Err(Error::Unavailable(fault))
 }
 
-/// Fails if a commit since `warnings` was read may not have reached the synchronous standby.
+/// Fails if a commit since `warnings` was read may not have reached the synchronous standby, or a worker.
 fn check_replication(conn: &Connection, warnings: u64) -> Result<()> {
     if conn.warnings() == warnings {
         return Ok(());
     }
     Err(Error::unavailable(
         Away::Deadline,
-        "the wait for the synchronous standby was cancelled: the change may be lost in a failover",
+        "the server cannot say whether the change reached its synchronous standby or its worker: it may be lost",
     ))
 }
 

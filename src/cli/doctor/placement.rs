@@ -17,7 +17,7 @@ pub async fn placement(patient: &mut Patient) -> Finding {
         return Ok("not checked: the schema is not current".to_owned());
     }
     let placements = database.placements().await.map_err(|error| away(&error))?;
-    let Placements::Distributed { workers, inactive, counts: [accounts, keys], coordinator, missing } = placements
+    let Placements::Distributed { workers, away, clocks, counts: [accounts, keys], coordinator, missing } = placements
     else {
         return Ok("all tables are on one server".to_owned());
     };
@@ -27,11 +27,16 @@ pub async fn placement(patient: &mut Patient) -> Finding {
             missing.join(", ")
         ));
     }
-    if !inactive.is_empty() {
+    if !away.is_empty() {
         return Err(format!(
-            "the coordinator does not use these workers: {}. Run SELECT citus_activate_node('HOST', PORT) when a worker is \
-             back",
-            inactive.join(", ")
+            "these workers do not answer the coordinator, so the accounts on them cannot be used: {}. Start them; a worker \
+             that was switched off comes back with SELECT citus_activate_node('HOST', PORT)",
+            away.join(", ")
+        ));
+    }
+    if let Some((worker, seconds)) = clocks.first() {
+        return Err(format!(
+            "the clock of the worker {worker} is {seconds:.1} s from the coordinator's: keep both in step with NTP"
         ));
     }
     Ok(format!(

@@ -11,8 +11,7 @@
 use std::iter;
 
 use diesel::{
-    ExpressionMethods as _, Insertable, IntoSql as _, NullableExpressionMethods as _, QueryDsl as _,
-    SelectableHelper as _, dsl::case_when, sql_types::Bool,
+    ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
 };
 use serde_json::Value;
 
@@ -30,7 +29,7 @@ use super::{
 use crate::{
     base::{
         db::{
-            Conn, Instant, TouchRow, Touches, find, from_now, now, run,
+            Conn, Instant, TouchRow, Touches, find, from_now, now, now_if, run,
             schema::{devices, sessions},
         },
         error::{Error, Result},
@@ -92,13 +91,9 @@ macro_rules! origin {
 
 /// The columns for how the person has just proved who they are.
 macro_rules! proved {
-    ($amr:expr) => {{
-        let is_second = $amr.has_second_factor();
-        (
-            sessions::amr.eq(Some($amr.as_str())),
-            sessions::second_factor_at.eq(case_when(is_second.into_sql::<Bool>(), now().nullable())),
-        )
-    }};
+    ($amr:expr) => {
+        (sessions::amr.eq(Some($amr.as_str())), sessions::second_factor_at.eq(now_if($amr.has_second_factor())))
+    };
 }
 
 /// The time columns of a session that starts now.

@@ -65,6 +65,12 @@ pub(super) async fn look(conn: &mut AsyncPgConnection) -> Result<bool> {
     Ok(answer.value)
 }
 
+/// Whether the coordinator reports with these words that a worker is away. Its own connection is in order then. Citus
+/// reports in English only.
+pub(super) fn is_about_worker(cause: &str) -> bool {
+    cause.contains("the remote node") || cause.contains("connections to the node")
+}
+
 /// Makes the transaction the only one that works on rows of many accounts. Without `wait`, returns false if there is
 /// another one. Two such transactions at once would lock the rows of different workers in different orders.
 pub(super) async fn begin_walk(conn: &mut Conn<'_>, wait: bool) -> Result<bool> {

@@ -5,7 +5,7 @@
 
 use diesel::{
     QueryableByName, sql_query,
-    sql_types::{Array, Bool, Text},
+    sql_types::{Array, Bool, Double, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
@@ -112,7 +112,7 @@ pub(super) async fn tables(conn: &mut AsyncPgConnection) -> Result<Vec<Table>> {
 }
 
 /// How the tables are placed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Placements {
     /// All on one server.
     OneServer,
@@ -120,8 +120,10 @@ pub enum Placements {
     Distributed {
         /// The names of the workers, with their ports.
         workers: Vec<String>,
-        /// Workers that the coordinator does not use.
-        inactive: Vec<String>,
+        /// Workers that are switched off in the coordinator, or do not answer it.
+        away: Vec<String>,
+        /// Workers whose clocks differ from the coordinator's, each with the seconds.
+        clocks: Vec<(String, f64)>,
         /// How many tables are distributed by account, and how many by their own key.
         counts: [usize; 2],
         /// Tables on the coordinator that belong there.
@@ -145,8 +147,37 @@ pub async fn read(conn: &mut AsyncPgConnection) -> Result<Placements> {
             (Placement::Key(_) | Placement::Count, true) => counts[1] += 1,
         }
     }
-    let (workers, inactive) = (workers(conn, true).await?, workers(conn, false).await?);
-    Ok(Placements::Distributed { workers, inactive, counts, coordinator, missing })
+    let (workers, mut away) = (workers(conn, true).await?, workers(conn, false).await?);
+    let mut clocks = Vec::new();
+    for Clock { worker, is_there, apart } in clocks_of_workers(conn).await? {
+        if !is_there {
+            away.push(worker);
+        } else if apart > MOST_APART {
+            clocks.push((worker, apart));
+        }
+    }
+    Ok(Placements::Distributed { workers, away, clocks, counts, coordinator, missing })
+}
+
+/// How many seconds the clocks of the servers may be apart. A worker compares expiry times with its own clock.
+const MOST_APART: f64 = 1.0;
+
+#[derive(QueryableByName)]
+struct Clock {
+    #[diesel(sql_type = Text)]
+    worker: String,
+    #[diesel(sql_type = Bool)]
+    is_there: bool,
+    /// Seconds between the worker's clock and the coordinator's.
+    #[diesel(sql_type = Double)]
+    apart: f64,
+}
+
+async fn clocks_of_workers(conn: &mut AsyncPgConnection) -> Result<Vec<Clock>> {
+    let query = "SELECT nodename || ':' || nodeport AS worker, success AS is_there, CASE WHEN success \
+         THEN abs(result::float8 - extract(epoch FROM clock_timestamp())::float8) ELSE 0 END AS apart \
+         FROM run_command_on_workers('SELECT extract(epoch FROM clock_timestamp())')";
+    Ok(sql_query(query).load(conn).await?)
 }
 
 /// The workers, with their ports.
