@@ -1,6 +1,6 @@
 //! An operator reports a restored backup, a move or a failover of the database. Called by the `restored` command.
 //!
-//! Uses several transactions. Each can be repeated. Locks: the instance's row; then, in separate transactions, sessions by
+//! Uses several transactions. Each can be repeated. Locks: the generation's row; then, in separate transactions, sessions by
 //! account and id, the setup links, and the instance's row.
 //!
 //! Invariant: after an interruption, running the command again completes its work.

@@ -1,6 +1,6 @@
 //! An operator ends sessions. Called by the `session` and `restored` commands.
 //!
-//! Locks, in this order: the instance's row (only to end all sessions), or the account's row (only to end a single session);
+//! Locks, in this order: the generation's row (only to end all sessions), or the account's row (only to end a single session);
 //! the sessions that end, by account and id.
 //!
 //! Invariant: every session that ends is recorded as ended by the operator.

@@ -6,6 +6,7 @@
 mod address;
 mod app;
 mod completions;
+mod distribute;
 mod doctor;
 mod links;
 mod manual;
@@ -66,6 +67,8 @@ enum Command {
     Serve(Box<SettingsArgs>),
     /// Brings the schema up to date and exits
     Migrate,
+    /// Distributes the tables over the workers of a Citus cluster, by account
+    Distribute(distribute::Args),
     /// Checks the installation and changes nothing
     Doctor(doctor::Args),
     /// Manages accounts
@@ -143,6 +146,7 @@ fn execute(command: Command, settings: Settings) -> Result<(), String> {
             match command {
                 Command::Serve(_) => serve::run::run(settings).await,
                 Command::Doctor(args) => doctor::run(args, settings).await,
+                Command::Distribute(args) => distribute::run(&args, &settings).await,
                 Command::Migrate => open::migrate(&settings).await,
                 Command::User(command) => user::run(command, &settings).await,
                 Command::Session(command) => session::run(command, &settings).await,

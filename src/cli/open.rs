@@ -130,7 +130,7 @@ fn keys(settings: &Settings) -> Result<Keys> {
 }
 
 /// Prints which database a command will change, if stderr is a terminal.
-fn print_place(settings: &Settings) {
+pub(super) fn print_place(settings: &Settings) {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
         // Ignore errors: if stderr is closed, nobody can read the line.

@@ -185,7 +185,8 @@ pub async fn claim(db: &Db) -> Result<Option<Claimed>> {
     db.write(async |conn: &mut Conn<'_>| {
         let due = mails::table.filter(mails::due_at.le(now())).filter(mails::failed_at.is_null());
         let first = due.order(mails::due_at).limit(1).select((mails::account_id, mails::id));
-        let found: Vec<(String, String)> = run!(conn, load(ForUpdate::skip_locked(first)))?;
+        let Some(first) = ForUpdate::skip_locked_across(conn, first).await? else { return Ok(None) };
+        let found: Vec<(String, String)> = run!(conn, load(first))?;
         let Some((account_id, id)) = found.into_iter().next() else { return Ok(None) };
         let own = mails::table.filter(mails::account_id.eq(&account_id)).filter(mails::id.eq(&id));
         let columns = (mails::kind, mails::recipient, mails::detail, mails::created_at, mails::attempts, now());

@@ -9,6 +9,7 @@ mod support;
 
 mod cache;
 mod centre;
+mod citus;
 mod factor;
 mod factor_rule;
 mod gate;

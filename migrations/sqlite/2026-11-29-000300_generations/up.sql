@@ -1,6 +1,10 @@
--- Ending all sessions at once raises session_generation. A session belongs to the generation in which it began, and lives
--- only while that is the current one.
-ALTER TABLE instance ADD COLUMN session_generation INTEGER NOT NULL DEFAULT 0;
+-- A session belongs to the generation in which it began, and lives only while that is the current one. Ending all sessions
+-- at once begins the next generation. The number has a table of its own, because each worker of Citus needs a copy.
+CREATE TABLE session_generation (
+    id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    number INTEGER NOT NULL
+) STRICT;
+INSERT INTO session_generation (id, number) VALUES (1, 0);
 ALTER TABLE sessions ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
 DROP INDEX sessions_expiry;
 CREATE INDEX sessions_expiry ON sessions (generation, expires_at) WHERE ended_at IS NULL;

@@ -19,6 +19,7 @@ pub struct Conn<'a> {
     pub(crate) engine: EngineConn<'a>,
     pub(super) outbox: &'a mut Outbox,
     transaction: Option<Transaction<'a>>,
+    is_distributed: bool,
 }
 
 /// The engine's own connection. Outside this folder, only `run!` and `find!` match on it.
@@ -46,7 +47,7 @@ pub trait Epilogue: Any + Send {
 
 impl<'a> Conn<'a> {
     pub(super) fn new(engine: EngineConn<'a>, outbox: &'a mut Outbox) -> Self {
-        Self { engine, outbox, transaction: None }
+        Self { engine, outbox, transaction: None, is_distributed: false }
     }
 
     pub(super) fn in_transaction(
@@ -54,7 +55,24 @@ impl<'a> Conn<'a> {
         outbox: &'a mut Outbox,
         audit_keys: Option<&'a AuditKeys>,
     ) -> Self {
-        Self { engine, outbox, transaction: Some(Transaction { audit_keys, epilogue: None }) }
+        let transaction = Some(Transaction { audit_keys, epilogue: None });
+        Self { engine, outbox, transaction, is_distributed: false }
+    }
+
+    /// The same connection, to a database whose tables may be [distributed](super::citus).
+    pub(super) fn distributed(self, is_distributed: bool) -> Self {
+        Self { is_distributed, ..self }
+    }
+
+    /// Whether the tables are [distributed](super::citus) over several servers. A statement that locks rows, or that a
+    /// request waits for, must then name a single account or key.
+    pub fn is_distributed(&self) -> bool {
+        self.is_distributed
+    }
+
+    /// How many accounts or keys one statement may name: `most`, or one if the tables are distributed.
+    pub fn at_once(&self, most: usize) -> usize {
+        if self.is_distributed { 1 } else { most.max(1) }
     }
 
     /// The transaction's epilogue, to which the caller adds its work.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::{
+    citus,
     conn::Conn,
     express::now,
     file,
@@ -194,9 +195,35 @@ impl Db {
         }
     }
 
+    /// Whether the tables are [distributed](citus) over several servers.
+    pub fn is_distributed(&self) -> bool {
+        match &*self.engine {
+            Engine::Postgres(pools) => pools.is_distributed(),
+            Engine::Sqlite(_) => false,
+        }
+    }
+
+    /// Distributes the tables over the workers of a Citus cluster; with `dry_run`, only tells what it would do.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] on SQLite, and without Citus or a worker: the text says what is missing.
+    pub async fn distribute(&self, dry_run: bool, tell: citus::Told) -> Result<citus::Outcome> {
+        match &*self.engine {
+            Engine::Postgres(pools) => pools.distribute(dry_run, tell).await,
+            Engine::Sqlite(_) => Err(Error::Conflict(
+                "the database is an SQLite file, which cannot be distributed: tables are distributed on PostgreSQL with the \
+                 extension Citus (docs/scaling.md)"
+                    .into(),
+            )),
+        }
+    }
+
     /// Measures how far `clock` differs from the database's time, corrects it, and returns the correction in
     /// microseconds.
     pub async fn measure_clock(&self, clock: &Clock) -> Result<i64> {
+        if let Engine::Postgres(pools) = &*self.engine {
+            pools.look_at_distribution();
+        }
         let before = clock.now();
         let database = self.read(async |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(now())))).await?;
         Ok(clock.correct(before, database, clock.now()))

@@ -11,7 +11,7 @@ use diesel::{
     expression::{ValidGrouping, is_aggregate},
     pg::Pg,
     query_builder::{AstPass, QueryFragment, QueryId},
-    sql_types::{BigInt, Bool, Jsonb},
+    sql_types::{BigInt, Bool, Jsonb, Nullable},
     sqlite::Sqlite,
 };
 
@@ -47,7 +47,7 @@ pub struct ShiftedNow {
 }
 
 /// The generation to which sessions that live belong. See `records::session::live`.
-pub(super) const CURRENT_GENERATION: &str = "(SELECT session_generation FROM instance)";
+pub(super) const CURRENT_GENERATION: &str = "(SELECT number FROM session_generation)";
 
 /// The current generation of sessions.
 #[derive(Debug, Clone, Copy, QueryId)]
@@ -129,6 +129,41 @@ impl QueryFragment<Sqlite> for ShiftedNow {
         out.push_sql(" + ");
         out.push_bind_param::<BigInt, _>(&self.shift_micros)?;
         out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// The database's current time, or NULL. Written as one or the other, because an update of [distributed](super::citus)
+/// tables may have no time within a CASE.
+#[derive(Debug, Clone, Copy)]
+pub struct NowIf(bool);
+
+/// The database's current time if `condition` holds, otherwise NULL.
+pub fn now_if(condition: bool) -> NowIf {
+    NowIf(condition)
+}
+
+impl Expression for NowIf {
+    type SqlType = Nullable<sql::Instant>;
+}
+impl<Source> SelectableExpression<Source> for NowIf {}
+impl<Source> AppearsOnTable<Source> for NowIf {}
+impl<Clause> ValidGrouping<Clause> for NowIf {
+    type IsAggregate = is_aggregate::Never;
+}
+impl QueryId for NowIf {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl QueryFragment<Pg> for NowIf {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(if self.0 { POSTGRES_NOW } else { "NULL" });
+        Ok(())
+    }
+}
+impl QueryFragment<Sqlite> for NowIf {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql(if self.0 { SQLITE_NOW } else { "NULL" });
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnectio
 use diesel_async::SimpleAsyncConnection as _;
 
 use super::{
+    citus::{self, Placements},
     conn::{Conn, EngineConn, within},
     file::{self, FileId},
     foreign,
@@ -167,6 +168,14 @@ impl Inspection {
         found.retain(|line| line != "ok");
         found.truncate(MOST_TOLD);
         Ok(found)
+    }
+
+    /// Where the tables are. Asks each worker too.
+    pub async fn placements(&mut self) -> Result<Placements> {
+        match &mut self.opened {
+            Opened::Postgres(conn) => citus::placements(conn).await,
+            Opened::Sqlite(..) => Ok(Placements::OneServer),
+        }
     }
 
     /// Compares the schema with the migrations of this program.

@@ -26,22 +26,19 @@ pub(super) fn versions() -> Result<Vec<String>> {
 
 /// Runs the pending migrations. First calls `update_email_keys` if that step is due, because SQL cannot compute the
 /// keys. The caller holds the lock that excludes other nodes.
-pub(super) fn bring_up_to_date<Engine, Connection>(
+pub(super) fn bring_up_to_date<Engine, Connection, Source>(
     conn: &mut Connection,
-    embedded: EmbeddedMigrations,
+    embedded: Source,
     update_email_keys: impl FnOnce(&mut Connection) -> Result<()>,
 ) -> Result<()>
 where
     Engine: Backend,
     Connection: MigrationHarness<Engine>,
-    EmbeddedMigrations: diesel::migration::MigrationSource<Engine>,
+    Source: diesel::migration::MigrationSource<Engine>,
 {
     let away = |error: Box<dyn std::error::Error + Send + Sync>| Error::unavailable(Away::Database, error);
-    let versions: Vec<String> = diesel::migration::MigrationSource::<Engine>::migrations(&embedded)
-        .map_err(away)?
-        .iter()
-        .map(|migration| migration.name().version().to_string())
-        .collect();
+    let versions: Vec<String> =
+        embedded.migrations().map_err(away)?.iter().map(|migration| migration.name().version().to_string()).collect();
     let applied = conn.applied_migrations().map_err(away)?;
     if let Some(newer) = applied.iter().find(|version| !versions.contains(&version.to_string())) {
         return Err(Error::Conflict(format!(

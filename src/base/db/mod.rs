@@ -6,6 +6,7 @@
 //! the configured maximum.
 
 mod anchor_rows;
+pub mod citus;
 pub(crate) mod conn;
 mod database;
 mod draft_rows;
@@ -41,8 +42,8 @@ pub use self::{
     database::Db,
     draft_rows::{DraftRow, DraftRows},
     express::{
-        CurrentGeneration, Merged, Now, ShiftedNow, UnorderedNumber, before_now, from_now, is_word, merged, now,
-        octet_length, substr,
+        CurrentGeneration, Merged, Now, NowIf, ShiftedNow, UnorderedNumber, before_now, from_now, is_word, merged, now,
+        now_if, octet_length, substr,
     },
     inspect::Schema,
     marks::Marks,

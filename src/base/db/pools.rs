@@ -4,7 +4,10 @@
 //! Invariant: a connection on which anything failed is closed, not returned to the pool. Writers never use all
 //! connections of a pool that has several, so reads continue while commits hang.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Pool, PoolError, TimeoutType};
@@ -18,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    citus,
     conn::{Conn, EngineConn, within},
     email_keys,
     lease::Lease,
@@ -25,12 +29,14 @@ use super::{
     migrate,
     nodes::{self, Others, Unconfirmed},
     notify::send_announced,
-    postgres::{self, ConnectError, ConnectPlan, Connection, LatestTimeline, Opener, listen::Mentions, preflight},
+    postgres::{
+        self, ConnectError, ConnectPlan, Connection, LatestTimeline, Opener, Pooled, listen::Mentions, preflight,
+    },
 };
 use crate::base::{
     coherence::{Coherence, Moment, Wait},
     database_url::PostgresUrl,
-    error::{Away, Error, Result},
+    error::{Away, Error, Result, Unavailable},
     keys::AuditKeys,
     metrics::{self, Metrics},
     settings::Settings,
@@ -56,9 +62,21 @@ pub(super) struct Pools {
     deadline: Duration,
     audit_keys: Option<AuditKeys>,
     coherence: Coherence,
+    distribution: Arc<Distribution>,
     runtime: Option<Runtime>,
     metrics: Metrics,
 }
+
+/// What this process knows about the [distribution](citus) of the tables.
+#[derive(Default)]
+struct Distribution {
+    is_distributed: AtomicBool,
+    /// Whether a task looks at the database.
+    is_looking: AtomicBool,
+}
+
+/// Longest time that a look at the distribution may take.
+const LOOK: Duration = Duration::from_secs(3);
 
 impl Pools {
     pub(super) fn open(
@@ -97,6 +115,7 @@ impl Pools {
             deadline: settings.statement_timeout,
             audit_keys,
             coherence,
+            distribution: Arc::default(),
             runtime: Some(runtime),
             metrics,
         })
@@ -132,7 +151,8 @@ impl Pools {
     {
         let mut outbox = Outbox::new(&self.coherence);
         let warnings = lease.warnings();
-        let result = work(&mut Conn::new(EngineConn::Postgres(&mut lease, self.deadline), &mut outbox)).await;
+        let engine = EngineConn::Postgres(&mut lease, self.deadline);
+        let result = work(&mut Conn::new(engine, &mut outbox).distributed(self.is_distributed())).await;
         let result = as_lost_connection(&mut lease, result)
             .await
             .and_then(|value| check_replication(&lease, warnings).map(|()| value));
@@ -142,10 +162,50 @@ impl Pools {
         if outbox.wait.is_some() {
             return Err(Error::bug("an announcement outside of a transaction"));
         }
-        if !matches!(result, Err(Error::Unavailable(_))) {
-            lease.return_to_pool();
+        match &result {
+            Err(Error::Unavailable(fault)) => {
+                self.look_after(fault);
+                if citus::is_about_worker(&fault.cause) {
+                    lease.return_to_pool();
+                }
+            }
+            _ => lease.return_to_pool(),
         }
         result
+    }
+
+    /// Whether the tables were distributed when this was last looked at.
+    pub(super) fn is_distributed(&self) -> bool {
+        self.distribution.is_distributed.load(Ordering::Acquire)
+    }
+
+    /// Looks whether the tables are distributed now, because `sessile distribute` may have run since. Returns at once.
+    pub(super) fn look_at_distribution(&self) {
+        let (pool, distribution) = (self.pool.clone(), Arc::clone(&self.distribution));
+        if distribution.is_looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.handle.spawn(async move {
+            let looking = async {
+                let mut conn = pool.get().await.ok()?;
+                let found = citus::look(&mut conn).await;
+                if found.is_err() {
+                    drop(Pooled::take(conn));
+                }
+                found.ok()
+            };
+            if let Ok(Some(found)) = tokio::time::timeout(LOOK, looking).await {
+                distribution.is_distributed.store(found, Ordering::Release);
+            }
+            distribution.is_looking.store(false, Ordering::Release);
+        });
+    }
+
+    /// Looks again after a statement that the server refused. Citus refuses some statements on distributed tables.
+    fn look_after(&self, fault: &Unavailable) {
+        if fault.what == Away::Database {
+            self.look_at_distribution();
+        }
     }
 
     /// Runs `work` in a transaction. If BEGIN shows that the connection is dead, retries once on a new connection;
@@ -164,7 +224,8 @@ impl Pools {
         let mut outbox = Outbox::new(&self.coherence);
         let done = async {
             let engine = EngineConn::Postgres(&mut lease, self.deadline);
-            let mut conn = Conn::in_transaction(engine, &mut outbox, self.audit_keys.as_ref());
+            let conn = Conn::in_transaction(engine, &mut outbox, self.audit_keys.as_ref());
+            let mut conn = conn.distributed(self.is_distributed());
             let value = work(&mut conn).await?;
             conn.finish().await?;
             send_announced(&mut conn).await.map(|()| value)
@@ -190,7 +251,10 @@ impl Pools {
                 Ok(value)
             }
             // Closing the connection rolls back at once. A ROLLBACK would wait behind the statement that hangs.
-            Err(error @ Error::Unavailable(_)) => Err(error),
+            Err(Error::Unavailable(fault)) => {
+                self.look_after(&fault);
+                Err(Error::Unavailable(fault))
+            }
             Err(error) => {
                 if within(self.deadline, AnsiTransactionManager::rollback_transaction(&mut **lease)).await.is_ok() {
                     lease.return_to_pool();
@@ -243,9 +307,11 @@ impl Pools {
             let mut conn = plan.connect().await.map_err(ConnectError::for_start)?;
             conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
             let has_work = preflight::check(&mut conn, plan.search_path()).await?;
-            Ok::<_, Error>((conn, has_work))
+            let is_distributed = citus::look(&mut conn).await?;
+            Ok::<_, Error>((conn, has_work, is_distributed))
         });
-        let (conn, has_work) = prepared.await.map_err(Error::bug)??;
+        let (conn, has_work, is_distributed) = prepared.await.map_err(Error::bug)??;
+        self.distribution.is_distributed.store(is_distributed, Ordering::Release);
         if !has_work {
             return Ok(());
         }
@@ -253,10 +319,28 @@ impl Pools {
             .spawn_blocking(move || {
                 let (conn, _driver) = conn.into_parts();
                 let mut conn = AsyncConnectionWrapper::<AsyncPgConnection>::from(conn);
+                if is_distributed {
+                    let embedded = citus::OnCitus(migrate::POSTGRES);
+                    return migrate::bring_up_to_date(&mut conn, embedded, |_| Ok(()));
+                }
                 migrate::bring_up_to_date(&mut conn, migrate::POSTGRES, |conn| email_keys::bring_up_to_date!(conn))
             })
             .await
             .map_err(Error::bug)?
+    }
+
+    /// Distributes the tables on its own connection, under the same lock as [`migrate`](Self::migrate).
+    pub(super) async fn distribute(&self, dry_run: bool, tell: citus::Told) -> Result<citus::Outcome> {
+        let Some(runtime) = &self.runtime else {
+            return Err(Error::bug("the database runtime has shut down"));
+        };
+        let plan = self.for_migrations.clone();
+        let distributing = runtime.spawn(async move {
+            let mut conn = plan.connect().await.map_err(ConnectError::for_start)?;
+            conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
+            citus::distribute(&mut conn, dry_run, &*tell).await
+        });
+        distributing.await.map_err(Error::bug)?
     }
 
     /// Takes a connection from the pool. The pool's timeout covers the waits for a writer's place, for a free
@@ -297,7 +381,7 @@ fn most_writers(size: usize) -> usize {
 /// language, and the connection closes a moment later, so this polls the connection.
 async fn as_lost_connection<T>(lease: &mut Connection, result: Result<T>) -> Result<T> {
     let Err(Error::Unavailable(fault)) = result else { return result };
-    if fault.what == Away::Database {
+    if fault.what == Away::Database && !citus::is_about_worker(&fault.cause) {
         for _ in 0..CLOSING_CHECKS {
             if lease.is_broken() {
                 return Err(Error::unavailable(Away::Connection, fault.cause));
@@ -308,14 +392,14 @@ async fn as_lost_connection<T>(lease: &mut Connection, result: Result<T>) -> Res
     Err(Error::Unavailable(fault))
 }
 
-/// Fails if a commit since `warnings` was read may not have reached the synchronous standby.
+/// Fails if a commit since `warnings` was read may not have reached the synchronous standby, or a worker.
 fn check_replication(conn: &Connection, warnings: u64) -> Result<()> {
     if conn.warnings() == warnings {
         return Ok(());
     }
     Err(Error::unavailable(
         Away::Deadline,
-        "the wait for the synchronous standby was cancelled: the change may be lost in a failover",
+        "the server cannot say whether the change reached its synchronous standby or its worker: it may be lost",
     ))
 }
 

@@ -336,7 +336,13 @@ diesel::table! {
         unconfirmed_at -> Nullable<Instant>,
         anchor -> BigInt,
         anchoring_until -> Nullable<Instant>,
-        session_generation -> BigInt,
+    }
+}
+
+diesel::table! {
+    session_generation (id) {
+        id -> SmallInt,
+        number -> BigInt,
     }
 }
 

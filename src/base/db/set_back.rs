@@ -12,7 +12,7 @@ use super::{
     express,
     query::{find, run},
 };
-use crate::base::error::Result;
+use crate::base::{error::Result, instant::Instant};
 
 /// Maximum number of rows that one statement changes.
 const BATCH: usize = 500;
@@ -69,17 +69,27 @@ const LINKED: &[(&str, &str, &str, &str)] = &[
         "sessions",
         "account_id, id",
         "last_activity",
-        "expires_at = expires_at - (last_activity - {now}), last_activity = {now}",
+        "expires_at = {before}expires_at{utc} - (last_activity - {now}){after}, last_activity = {now}",
     ),
     (
         "sessions",
         "account_id, id",
         "created_at",
-        "expires_at = {least}(expires_at, absolute_expires_at - (created_at - {now})), \
-         absolute_expires_at = absolute_expires_at - (created_at - {now}), created_at = {now}",
+        "expires_at = {least}(expires_at, {before}absolute_expires_at{utc} - (created_at - {now}){after}), \
+         absolute_expires_at = {before}absolute_expires_at{utc} - (created_at - {now}){after}, created_at = {now}",
     ),
-    ("links", "account_id, token_hash", "made_at", "expires_at = expires_at - (made_at - {now}), made_at = {now}"),
-    ("mails", "account_id, id", "created_at", "due_at = due_at - (created_at - {now}), created_at = {now}"),
+    (
+        "links",
+        "account_id, token_hash",
+        "made_at",
+        "expires_at = {before}expires_at{utc} - (made_at - {now}){after}, made_at = {now}",
+    ),
+    (
+        "mails",
+        "account_id, id",
+        "created_at",
+        "due_at = {before}due_at{utc} - (created_at - {now}){after}, created_at = {now}",
+    ),
     // It is no longer known whether the password changed after this confirmation, so the confirmation expires.
     ("sessions", "account_id, id", "authenticated_at", "authenticated_at = {long_ago}"),
     ("sessions", "account_id, id", "second_factor_at", "second_factor_at = {long_ago}"),
@@ -147,6 +157,15 @@ impl Db {
             "UPDATE {table} SET {set} WHERE ({ahead}) AND ({key}) IN \
              (SELECT {key} FROM {table} WHERE {ahead} ORDER BY {key} LIMIT {BATCH}{{skip_locked}})"
         );
+        if self.is_distributed() {
+            // No statement can lock rows of several workers. Such a row is rare, so all are set at once.
+            let statement = format!("UPDATE {table} SET {set} WHERE {ahead}");
+            let all = async move |conn: &mut Conn<'_>| {
+                let present: Instant = run!(conn, get_result(diesel::select(express::now())))?;
+                run!(conn, execute(diesel::sql_query(write_for_workers(&statement, present))))
+            };
+            return self.statement(all).await;
+        }
         let mut settled = 0;
         loop {
             let statement = statement.clone();
@@ -189,5 +208,23 @@ impl Dialect {
             .replace("{second}", second)
             .replace("{least}", least)
             .replace("{skip_locked}", skip_locked)
+            .replace("{before}", "")
+            .replace("{utc}", "")
+            .replace("{after}", "")
     }
+}
+
+/// Writes a statement for [distributed](super::citus) tables. There, only functions whose result never changes may have a
+/// column as an argument. So the present time is written as a constant, and times are moved as times of UTC: the result of
+/// moving a time of a zone depends on the zone.
+fn write_for_workers(statement: &str, present: Instant) -> String {
+    let at = |seconds: i64| format!("to_timestamp({}::float8 / 1000000)", present.micros() + seconds * 1_000_000);
+    statement
+        .replace("{latest}", &at(5))
+        .replace("{long_ago}", &at(-86_400))
+        .replace("{now}", &at(0))
+        .replace("{least}", POSTGRES.least)
+        .replace("{before}", "((")
+        .replace("{utc}", " AT TIME ZONE 'UTC')")
+        .replace("{after}", ") AT TIME ZONE 'UTC'")
 }

@@ -11,27 +11,52 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::schema::trails;
-use crate::base::instant::Instant;
+use super::{citus, conn::Conn, schema::trails};
+use crate::base::{error::Result, instant::Instant};
 
 /// Locks the rows that a read returns until the transaction ends, in the order of the read. SQLite has a single writer,
 /// so there this is a plain read.
 #[derive(Debug, Clone, Copy)]
 pub struct ForUpdate<Read> {
     read: Read,
-    wait: bool,
+    lock: &'static str,
 }
+
+/// Not `FOR UPDATE`, which would also block inserts that reference the row, such as an event of an account.
+const WAIT: &str = " FOR NO KEY UPDATE";
+const SKIP_LOCKED: &str = " FOR NO KEY UPDATE SKIP LOCKED";
 
 impl<Read> ForUpdate<Read> {
     /// Waits for rows that another transaction has locked. All transactions lock in the same order, so this cannot
     /// deadlock.
     pub fn wait(read: Read) -> Self {
-        Self { read, wait: true }
+        Self { read, lock: WAIT }
     }
 
     /// Skips rows that another transaction has locked.
     pub fn skip_locked(read: Read) -> Self {
-        Self { read, wait: false }
+        Self { read, lock: SKIP_LOCKED }
+    }
+
+    /// Like [`skip_locked`](Self::skip_locked), for rows of many accounts. If the tables are
+    /// [distributed](super::citus), one statement cannot lock them. Only one transaction at a time then does such work, and
+    /// the read locks nothing, so the statement that changes the rows must check its condition again. `None` if another
+    /// transaction is at it.
+    pub async fn skip_locked_across(conn: &mut Conn<'_>, read: Read) -> Result<Option<Self>> {
+        if !conn.is_distributed() {
+            return Ok(Some(Self::skip_locked(read)));
+        }
+        let is_first = citus::begin_walk(conn, false).await?;
+        Ok(is_first.then_some(Self { read, lock: "" }))
+    }
+
+    /// Like [`skip_locked_across`](Self::skip_locked_across), but waits.
+    pub async fn wait_across(conn: &mut Conn<'_>, read: Read) -> Result<Self> {
+        if !conn.is_distributed() {
+            return Ok(Self::wait(read));
+        }
+        citus::begin_walk(conn, true).await?;
+        Ok(Self { read, lock: "" })
     }
 }
 
@@ -47,8 +72,7 @@ impl<Read, Conn> RunQueryDsl<Conn> for ForUpdate<Read> {}
 impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for ForUpdate<Read> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         self.read.walk_ast(out.reborrow())?;
-        // `FOR UPDATE` would also block inserts that reference the row, such as an event of an account.
-        out.push_sql(if self.wait { " FOR NO KEY UPDATE" } else { " FOR NO KEY UPDATE SKIP LOCKED" });
+        out.push_sql(self.lock);
         Ok(())
     }
 }

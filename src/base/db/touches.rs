@@ -13,7 +13,11 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use crate::base::instant::{Instant, sql};
+use super::{conn::Conn, query::run};
+use crate::base::{
+    error::Result,
+    instant::{Instant, sql},
+};
 
 /// One session's activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +56,11 @@ impl<'a> Touches<'a> {
     }
 }
 
+/// The same statement on [distributed](super::citus) tables. All accounts must be in the same part of the tables, so that
+/// one worker runs the statement.
+#[derive(Debug, Clone)]
+struct TouchesOfPart<'a>(Touches<'a>);
+
 const SET: &str =
     " UPDATE sessions SET last_activity = touched.at, expires_at = touched.expires_at, ip = touched.ip FROM ";
 const LIVING: &str = "sessions.ended_at IS NULL AND sessions.last_activity < touched.at AND sessions.generation = ";
@@ -64,10 +73,20 @@ impl QueryId for Touches<'_> {
     type QueryId = Touches<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
-impl<Conn> RunQueryDsl<Conn> for Touches<'_> {}
+impl<Connection> RunQueryDsl<Connection> for Touches<'_> {}
 
-impl QueryFragment<Pg> for Touches<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+impl Touches<'_> {
+    /// Writes the activity. Returns the number of sessions that were still live and changed. On
+    /// [distributed](super::citus) tables, all sessions must be in the same [part](super::citus::by_part).
+    pub async fn write(self, conn: &mut Conn<'_>) -> Result<usize> {
+        if conn.is_distributed() {
+            return run!(conn, execute(TouchesOfPart(self)));
+        }
+        run!(conn, execute(self))
+    }
+
+    /// `of_part` selects the part of distributed tables. It adds one parameter.
+    fn on_postgres<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>, of_part: bool) -> QueryResult<()> {
         out.push_sql("WITH touched (account_id, id, at, expires_at, ip) AS (SELECT * FROM unnest(");
         out.push_bind_param::<Array<Text>, _>(&self.account_ids)?;
         out.push_sql("::text[], ");
@@ -81,8 +100,10 @@ impl QueryFragment<Pg> for Touches<'_> {
         out.push_sql(
             "::text[])), held AS (SELECT sessions.account_id, sessions.id FROM sessions JOIN touched \
              ON touched.account_id = sessions.account_id AND touched.id = sessions.id \
-             WHERE sessions.ended_at IS NULL ORDER BY sessions.account_id, sessions.id FOR UPDATE OF sessions)",
+             WHERE sessions.ended_at IS NULL",
         );
+        self.select_part(&mut out, of_part)?;
+        out.push_sql(" ORDER BY sessions.account_id, sessions.id FOR UPDATE OF sessions)");
         out.push_sql(SET);
         out.push_sql(
             "touched JOIN held ON held.account_id = touched.account_id AND held.id = touched.id \
@@ -92,7 +113,42 @@ impl QueryFragment<Pg> for Touches<'_> {
         out.push_sql(super::express::CURRENT_GENERATION);
         out.push_sql(UNEXPIRED);
         out.push_sql(super::express::POSTGRES_NOW);
+        self.select_part(&mut out, of_part)
+    }
+
+    fn select_part<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>, of_part: bool) -> QueryResult<()> {
+        if of_part {
+            out.push_sql(" AND sessions.account_id = ANY(");
+            out.push_bind_param::<Array<Text>, _>(&self.account_ids)?;
+            out.push_sql("::text[])");
+        }
         Ok(())
+    }
+}
+
+impl QueryFragment<Pg> for Touches<'_> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.on_postgres(out, false)
+    }
+}
+
+impl Query for TouchesOfPart<'_> {
+    type SqlType = Bool;
+}
+impl QueryId for TouchesOfPart<'_> {
+    type QueryId = TouchesOfPart<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+impl<Connection> RunQueryDsl<Connection> for TouchesOfPart<'_> {}
+
+impl QueryFragment<Pg> for TouchesOfPart<'_> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.0.on_postgres(out, true)
+    }
+}
+impl QueryFragment<Sqlite> for TouchesOfPart<'_> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.0.walk_ast(out)
     }
 }
 

@@ -9,6 +9,7 @@ mod fetch;
 mod inputs;
 mod mail;
 mod passkeys;
+mod placement;
 mod since;
 
 use self::{
@@ -113,6 +114,7 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         ("database", database(patient).await),
         ("durability", durability(patient).await),
         ("schema", schema(patient).await),
+        ("placement", placement::placement(patient).await),
         ("history", history(patient).await),
         ("audit trail", audit_trail(patient).await),
         ("second factors", second_factors(patient).await),

@@ -90,10 +90,14 @@ pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
         closing::close(conn, &keys, account_id, ([chain.links, chain.unchained], chain.digest.clone())).await?;
     }
     let links = events.iter().map(|event| sealer.link(event)).collect::<Result<Vec<_>>>()?;
-    for rows in links.chunks(ROWS) {
+    for rows in links.chunks(conn.at_once(ROWS)) {
         run!(conn, execute(diesel::insert_into(audit::table).values(rows)))?;
     }
-    for heads in sealer.heads().chunks(ROWS) {
+    write_heads(conn, sealer).await
+}
+
+async fn write_heads(conn: &mut Conn<'_>, sealer: Sealer<'_>) -> Result<()> {
+    for heads in sealer.heads().chunks(conn.at_once(ROWS)) {
         run!(conn, execute(TrailHeads(heads)))?;
     }
     Ok(())
@@ -146,9 +150,7 @@ pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &Audi
     let mut heads = lock_heads(conn, ids).await?;
     heads.retain(|(head, ..)| head.mac.is_none());
     let sealed = heads.len();
-    for heads in Sealer::new(heads, keys, false)?.heads().chunks(ROWS) {
-        run!(conn, execute(TrailHeads(heads)))?;
-    }
+    write_heads(conn, Sealer::new(heads, keys, false)?).await?;
     Ok(sealed)
 }
 
@@ -172,16 +174,12 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Loc
     let new: Vec<&str> =
         heads.iter().filter(|(head, ..)| is_new(head)).map(|(head, ..)| head.account_id.as_str()).collect();
     if !new.is_empty() {
-        let older: Vec<(String, i64)> = run!(
-            conn,
-            load(
-                audit::table
-                    .filter(audit::account_id.eq_any(new))
-                    .group_by(audit::account_id)
-                    .select((audit::account_id, count_star()))
-            )
-        )?;
-        let older: BTreeMap<_, _> = older.into_iter().collect();
+        let mut older = BTreeMap::new();
+        for new in new.chunks(conn.at_once(new.len())) {
+            let those = audit::table.filter(audit::account_id.eq_any(new)).group_by(audit::account_id);
+            let some: Vec<(String, i64)> = run!(conn, load(those.select((audit::account_id, count_star()))))?;
+            older.extend(some);
+        }
         for (head, ..) in heads.iter_mut().filter(|(head, ..)| is_new(head)) {
             head.unchained = older.get(&head.account_id).copied().unwrap_or(0);
         }
@@ -191,15 +189,15 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Loc
 
 async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<LockedHead>> {
     let ids: Vec<&str> = ids.iter().copied().collect();
-    let newest = audit::table.filter(audit::account_id.eq(trails::account_id)).select(max(audit::id)).single_value();
-    run!(
-        conn,
-        load(ForUpdate::wait(trails::table.filter(trails::account_id.eq_any(ids)).order(trails::account_id).select((
-            TrailHead::as_select(),
-            now(),
-            newest
-        ))))
-    )
+    let mut heads = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(conn.at_once(ids.len())) {
+        let newest = audit::table.filter(audit::account_id.eq(trails::account_id)).select(max(audit::id));
+        let some = trails::table.filter(trails::account_id.eq_any(ids)).order(trails::account_id);
+        let some: Vec<LockedHead> =
+            run!(conn, load(ForUpdate::wait(some.select((TrailHead::as_select(), now(), newest.single_value())))))?;
+        heads.extend(some);
+    }
+    Ok(heads)
 }
 
 /// Appends links to chains.

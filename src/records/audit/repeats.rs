@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _};
+use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, upsert::excluded};
 
 use super::event::{Event, Kind};
 use crate::base::{
@@ -124,17 +124,11 @@ async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<Windo
     if windows.is_empty() {
         return Ok(windows);
     }
-    let (accounts, kinds): (Vec<&str>, Vec<&str>) =
-        windows.keys().map(|(account, kind)| (account.as_str(), *kind)).unzip();
-    let is_over = repeats::began_at.le(before_now(WINDOW)).or(repeats::began_at.gt(now()));
-    let last = (repeats::session_id, repeats::device_id, repeats::device_name, repeats::detail);
-    let rows: Vec<WindowRow> =
-        run!(
-            conn,
-            load(repeats::table.filter(repeats::account_id.eq_any(accounts).and(repeats::kind.eq_any(kinds))).select(
-                (repeats::account_id, repeats::kind, is_over, repeats::recorded, repeats::held, repeats::last_at, last)
-            ))
-        )?;
+    let keys: Vec<WindowKey> = windows.keys().cloned().collect();
+    let mut rows = Vec::new();
+    for keys in keys.chunks(conn.at_once(keys.len())) {
+        rows.extend(stored_windows(conn, keys).await?);
+    }
     for (account, kind, is_over, recorded, held, last_at, (session_id, device_id, device_name, detail)) in rows {
         let last = Event { session_id, device_id, device_name, detail, ..Event::of(kind, &account) };
         let last = Some(last).filter(|_| held > 0);
@@ -143,6 +137,18 @@ async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<Windo
         }
     }
     Ok(windows)
+}
+
+/// The stored windows of these accounts and kinds.
+async fn stored_windows(conn: &mut Conn<'_>, keys: &[WindowKey]) -> Result<Vec<WindowRow>> {
+    let (accounts, kinds): (Vec<&str>, Vec<&str>) =
+        keys.iter().map(|(account, kind)| (account.as_str(), *kind)).unzip();
+    let is_over = repeats::began_at.le(before_now(WINDOW)).or(repeats::began_at.gt(now()));
+    let last = (repeats::session_id, repeats::device_id, repeats::device_name, repeats::detail);
+    let those = repeats::table.filter(repeats::account_id.eq_any(accounts).and(repeats::kind.eq_any(kinds)));
+    let columns =
+        (repeats::account_id, repeats::kind, is_over, repeats::recorded, repeats::held, repeats::last_at, last);
+    run!(conn, load(those.select(columns)))
 }
 
 async fn store(conn: &mut Conn<'_>, (account, kind): &WindowKey, window: &Window) -> Result<()> {
@@ -172,7 +178,7 @@ async fn store(conn: &mut Conn<'_>, (account, kind): &WindowKey, window: &Window
                 .values(new)
                 .on_conflict((dsl::account_id, dsl::kind))
                 .do_update()
-                .set((repeats::began_at.eq(now()), counted))
+                .set((repeats::began_at.eq(excluded(repeats::began_at)), counted))
         )
     )
     .map(drop)

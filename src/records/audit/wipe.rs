@@ -25,16 +25,13 @@ pub(super) async fn wipe_of_actor(conn: &mut Conn<'_>, actor: &str) -> Result<()
 
 /// Wipes the addresses of some events that are older than this. Returns the number of events.
 pub async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
-    let found: Vec<(String, i64)> = run!(
-        conn,
-        load(ForUpdate::skip_locked(
-            audit::table
-                .filter(audit::ip.is_not_null().and(audit::at.le(before_now(older_than))))
-                .order(audit::at)
-                .limit(BATCH)
-                .select((audit::account_id, audit::id))
-        ))
-    )?;
+    let old = audit::table
+        .filter(audit::ip.is_not_null().and(audit::at.le(before_now(older_than))))
+        .order(audit::at)
+        .limit(BATCH)
+        .select((audit::account_id, audit::id));
+    let Some(old) = ForUpdate::skip_locked_across(conn, old).await? else { return Ok(0) };
+    let found: Vec<(String, i64)> = run!(conn, load(old))?;
     let mut by_account: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for (account_id, id) in &found {
         by_account.entry(account_id).or_default().push(*id);

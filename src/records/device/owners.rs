@@ -19,8 +19,13 @@ pub(super) async fn of_others(conn: &mut Conn<'_>, account_id: &str, secrets: Ve
         return Ok(secrets);
     }
     let hashes: Vec<Vec<u8>> = secrets.iter().map(Secret::hash).collect();
-    let others = secrets::table.filter(secrets::secret_hash.eq_any(hashes)).filter(secrets::account_id.ne(account_id));
-    let known: Vec<Vec<u8>> = run!(conn, load(others.select(secrets::secret_hash)))?;
+    let mut known: Vec<Vec<u8>> = Vec::new();
+    for hashes in hashes.chunks(conn.at_once(hashes.len())) {
+        let those = secrets::table.filter(secrets::secret_hash.eq_any(hashes));
+        let others = those.filter(secrets::account_id.ne(account_id)).select(secrets::secret_hash);
+        let some: Vec<Vec<u8>> = run!(conn, load(others))?;
+        known.extend(some);
+    }
     Ok(secrets.into_iter().filter(|secret| known.contains(&secret.hash())).collect())
 }
 
@@ -39,6 +44,9 @@ pub(super) async fn replace(conn: &mut Conn<'_>, account_id: &str, old: Option<V
 
 /// Removes secrets that are no longer in use.
 pub async fn remove(conn: &mut Conn<'_>, hashes: &[Vec<u8>]) -> Result<()> {
-    let those = secrets::table.filter(secrets::secret_hash.eq_any(hashes));
-    run!(conn, execute(diesel::delete(those))).map(drop)
+    for hashes in hashes.chunks(conn.at_once(hashes.len())) {
+        let those = secrets::table.filter(secrets::secret_hash.eq_any(hashes));
+        run!(conn, execute(diesel::delete(those)))?;
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 
 use diesel::{
     ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
+    upsert::excluded,
 };
 
 use super::{
@@ -123,7 +124,10 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, reported
                 ))
                 .on_conflict((devices::account_id, devices::secret_hash))
                 .do_update()
-                .set((devices::last_seen.eq(now()), devices::proved_at.eq(now().nullable())))
+                .set((
+                    devices::last_seen.eq(excluded(devices::last_seen)),
+                    devices::proved_at.eq(excluded(devices::proved_at)),
+                ))
                 .returning(Device::as_returning())
         )
     )?;

@@ -101,7 +101,9 @@ async fn delete_passkeys(conn: &mut Conn<'_>, account_id: &str) -> Result<usize>
         return Ok(0);
     }
     let hashes: Vec<Vec<u8>> = ids.iter().map(|id| Sha256::digest(id).to_vec()).collect();
-    let entries = account_of_passkey::table.filter(account_of_passkey::credential_hash.eq_any(hashes));
-    run!(conn, execute(diesel::delete(entries)))?;
+    for hashes in hashes.chunks(conn.at_once(hashes.len())) {
+        let entries = account_of_passkey::table.filter(account_of_passkey::credential_hash.eq_any(hashes));
+        run!(conn, execute(diesel::delete(entries)))?;
+    }
     run!(conn, execute(diesel::delete(own())))
 }

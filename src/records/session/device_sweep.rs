@@ -51,18 +51,15 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
         .filter(others.field(devices::account_id).eq(devices::account_id))
         .filter(others.field(devices::acknowledged_at).is_not_null())
         .filter(others.field(devices::last_seen).gt(devices::last_seen));
-    let found: Vec<(String, String)> = run!(
-        conn,
-        load(ForUpdate::skip_locked(
-            devices::table
-                .filter(devices::last_seen.le(before_now(FORGOTTEN)))
-                .filter(not(exists(unended_sessions!())))
-                .filter(devices::acknowledged_at.is_null().or(exists(later_acknowledged)))
-                .order(devices::last_seen)
-                .limit(BATCH)
-                .select((devices::account_id, devices::id))
-        ))
-    )?;
+    let old = devices::table
+        .filter(devices::last_seen.le(before_now(FORGOTTEN)))
+        .filter(not(exists(unended_sessions!())))
+        .filter(devices::acknowledged_at.is_null().or(exists(later_acknowledged)))
+        .order(devices::last_seen)
+        .limit(BATCH)
+        .select((devices::account_id, devices::id));
+    let Some(old) = ForUpdate::skip_locked_across(conn, old).await? else { return Ok(0) };
+    let found: Vec<(String, String)> = run!(conn, load(old))?;
     delete(conn, &found).await
 }
 

@@ -7,9 +7,9 @@
 //! generation for life: rotations and touches do not change it. A transaction that begins a session reads the generation
 //! first. If all sessions end before it commits, its session is outdated from the start.
 //!
-//! Locks, in this order: the instance's row (only to begin a generation); sessions, by account and id.
+//! Locks, in this order: the generation's row (only to begin a generation); sessions, by account and id.
 //!
-//! Invariant: no statement sets a session's generation after the session began, and the instance's only grows.
+//! Invariant: no statement sets a session's generation after the session began, and the current number only grows.
 
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
@@ -23,7 +23,7 @@ use crate::{
     base::{
         db::{
             Conn, Counted, Db, ForUpdate, now, run,
-            schema::{instance, sessions},
+            schema::{session_generation, sessions},
         },
         error::Result,
     },
@@ -42,14 +42,14 @@ const BATCH_OF_COMMAND: i64 = 2_000;
 
 /// The current generation. A transaction that begins a session reads it before it checks anything else.
 pub async fn current(conn: &mut Conn<'_>) -> Result<i64> {
-    run!(conn, first(instance::table.select(instance::session_generation)))
+    run!(conn, first(session_generation::table.select(session_generation::number)))
 }
 
 /// Ends all sessions on behalf of the operator, and records that in one event. Returns how many lived; more than
 /// [`MOST_COUNTED`] are not counted further. After the commit, no node answers from memory with any of them.
 pub async fn begin_next(conn: &mut Conn<'_>) -> Result<i64> {
-    let next = instance::session_generation.eq(instance::session_generation + 1);
-    let next = diesel::update(instance::table).set(next).returning(instance::session_generation);
+    let next = session_generation::number.eq(session_generation::number + 1);
+    let next = diesel::update(session_generation::table).set(next).returning(session_generation::number);
     let generation: i64 = run!(conn, get_result(next))?;
     let lived = sessions::table.filter(was_live_in(generation - 1)).limit(MOST_COUNTED + 1).select(sessions::id);
     let count: i64 = run!(conn, get_result(Counted::of(lived)))?;
@@ -79,7 +79,8 @@ pub async fn end_outdated(db: &Db, mut go_on: impl AsyncFnMut(usize) -> bool) ->
 async fn end_some(conn: &mut Conn<'_>) -> Result<usize> {
     let outdated = sessions::table.filter(is_outdated()).order((sessions::generation, sessions::expires_at));
     let outdated = outdated.limit(BATCH).select((sessions::account_id, sessions::id));
-    let found: Vec<SessionRef> = run!(conn, load(ForUpdate::skip_locked(outdated)))?;
+    let Some(outdated) = ForUpdate::skip_locked_across(conn, outdated).await? else { return Ok(0) };
+    let found: Vec<SessionRef> = run!(conn, load(outdated))?;
     end_these(conn, &found).await
 }
 
@@ -94,7 +95,8 @@ pub async fn end_first(conn: &mut Conn<'_>) -> Result<usize> {
     }
     // Lock all rows in one order before changing any of them, so that this cannot deadlock with touches.
     let in_order = sessions::table.filter(SessionRef::one_of(&found)).order((sessions::account_id, sessions::id));
-    let _: Vec<String> = run!(conn, load(ForUpdate::wait(in_order.select(sessions::id))))?;
+    let in_order = ForUpdate::wait_across(conn, in_order.select(sessions::id)).await?;
+    let _: Vec<String> = run!(conn, load(in_order))?;
     for some in found.chunks(500) {
         end_these(conn, some).await?;
     }

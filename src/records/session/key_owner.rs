@@ -43,7 +43,7 @@ pub(super) async fn forget(conn: &mut Conn<'_>, sessions: &[SessionRef]) -> Resu
     let of_sessions = pair_in((former_keys::account_id, former_keys::session_id), pairs());
     let former: Vec<String> = run!(conn, load(former_keys::table.filter(of_sessions).select(former_keys::id)))?;
     let ids: Vec<&str> = pairs().map(|(_, id)| id).chain(former.iter().map(String::as_str)).collect();
-    for ids in ids.chunks(BATCH) {
+    for ids in ids.chunks(conn.at_once(BATCH)) {
         run!(
             conn,
             execute(diesel::delete(account_of_session::table.filter(account_of_session::session_id.eq_any(ids))))

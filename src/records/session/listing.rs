@@ -129,8 +129,26 @@ pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<St
 /// Like [`lock_living`], but also locks one more session, which may belong to another account, so that the caller can
 /// end it together with sessions of this account. Locks in order of account and id.
 pub async fn lock_living_and(conn: &mut Conn<'_>, account_id: &str, also: &SessionRef) -> Result<()> {
+    if conn.is_distributed() && also.account_id != account_id {
+        // One statement cannot lock rows of two accounts.
+        if *also.account_id < *account_id {
+            lock_one(conn, also).await?;
+            lock_living(conn, account_id).await?;
+        } else {
+            lock_living(conn, account_id).await?;
+            lock_one(conn, also).await?;
+        }
+        return Ok(());
+    }
     let also = (also.account_id.as_str(), also.id.as_str());
     let _: Vec<String> = run!(conn, load(LivingAnd { account_id, also }))?;
+    Ok(())
+}
+
+async fn lock_one(conn: &mut Conn<'_>, session: &SessionRef) -> Result<()> {
+    let own = sessions::table.filter(sessions::account_id.eq(&session.account_id));
+    let living = own.filter(sessions::id.eq(&session.id)).filter(has_not_ended()).select(sessions::id);
+    let _: Vec<String> = run!(conn, load(ForUpdate::wait(living)))?;
     Ok(())
 }
 

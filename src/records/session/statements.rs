@@ -11,8 +11,7 @@
 use std::iter;
 
 use diesel::{
-    ExpressionMethods as _, Insertable, IntoSql as _, NullableExpressionMethods as _, QueryDsl as _,
-    SelectableHelper as _, dsl::case_when, sql_types::Bool,
+    ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
 };
 use serde_json::Value;
 
@@ -30,7 +29,7 @@ use super::{
 use crate::{
     base::{
         db::{
-            Conn, Instant, TouchRow, Touches, find, from_now, now, run,
+            Conn, Instant, TouchRow, Touches, find, from_now, now, now_if, run,
             schema::{devices, sessions},
         },
         error::{Error, Result},
@@ -94,13 +93,9 @@ macro_rules! origin {
 
 /// The columns for how the person has just proved who they are.
 macro_rules! proved {
-    ($amr:expr) => {{
-        let is_second = $amr.has_second_factor();
-        (
-            sessions::amr.eq(Some($amr.as_str())),
-            sessions::second_factor_at.eq(case_when(is_second.into_sql::<Bool>(), now().nullable())),
-        )
-    }};
+    ($amr:expr) => {
+        (sessions::amr.eq(Some($amr.as_str())), sessions::second_factor_at.eq(now_if($amr.has_second_factor())))
+    };
 }
 
 /// The time columns of a session that starts now.
@@ -343,7 +338,7 @@ async fn touch(conn: &mut Conn<'_>, record: &Record, times: Lifetimes, ip: Optio
         expires_at: at.plus(times.idle).min(record.absolute_expires_at),
         ip: ip.map(str::to_owned).or_else(|| record.ip.clone()),
     };
-    run!(conn, execute(Touches::new(&[row]))).map(drop)
+    Touches::new(&[row]).write(conn).await.map(drop)
 }
 
 /// Records that a browser has presented the session's current key. The previous key then opens nothing.

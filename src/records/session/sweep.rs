@@ -108,16 +108,13 @@ pub async fn wipe_addresses_in_batches(
 }
 
 async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
-    let found: Vec<SessionRef> = run!(
-        conn,
-        load(ForUpdate::skip_locked(
-            sessions::table
-                .filter(sessions::ip.is_not_null().and(sessions::last_activity.le(before_now(older_than))))
-                .order(sessions::last_activity)
-                .limit(BATCH)
-                .select((sessions::account_id, sessions::id))
-        ))
-    )?;
+    let old = sessions::table
+        .filter(sessions::ip.is_not_null().and(sessions::last_activity.le(before_now(older_than))))
+        .order(sessions::last_activity)
+        .limit(BATCH)
+        .select((sessions::account_id, sessions::id));
+    let Some(old) = ForUpdate::skip_locked_across(conn, old).await? else { return Ok(0) };
+    let found: Vec<SessionRef> = run!(conn, load(old))?;
     if found.is_empty() {
         return Ok(0);
     }
@@ -130,8 +127,9 @@ async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> 
 /// Ends one batch of expired sessions.
 async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
     let expired = sessions::table.filter(has_expired()).order(sessions::expires_at).limit(BATCH);
-    let expired: Vec<SessionRef> =
-        run!(conn, load(ForUpdate::skip_locked(expired.select((sessions::account_id, sessions::id)))))?;
+    let expired = expired.select((sessions::account_id, sessions::id));
+    let Some(expired) = ForUpdate::skip_locked_across(conn, expired).await? else { return Ok(0) };
+    let expired: Vec<SessionRef> = run!(conn, load(expired))?;
     expire(conn, &expired).await
 }
 
@@ -160,8 +158,9 @@ pub async fn expire(conn: &mut Conn<'_>, found: &[SessionRef]) -> Result<usize> 
 /// Deletes one batch of sessions that ended long ago.
 async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
     let forgotten = sessions::table.filter(is_forgotten()).order(sessions::ended_at).limit(BATCH);
-    let forgotten: Vec<SessionRef> =
-        run!(conn, load(ForUpdate::skip_locked(forgotten.select((sessions::account_id, sessions::id)))))?;
+    let forgotten = forgotten.select((sessions::account_id, sessions::id));
+    let Some(forgotten) = ForUpdate::skip_locked_across(conn, forgotten).await? else { return Ok(0) };
+    let forgotten: Vec<SessionRef> = run!(conn, load(forgotten))?;
     if forgotten.is_empty() {
         return Ok(0);
     }

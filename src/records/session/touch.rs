@@ -15,7 +15,7 @@ use super::{
     record::{Record, SessionRef},
 };
 use crate::base::{
-    db::{Conn, Db, Instant, TouchRow, Touches, run},
+    db::{Conn, Db, Instant, TouchRow, Touches, citus::by_part},
     error::Result,
 };
 
@@ -114,24 +114,41 @@ impl TouchQueue {
             queue.under_way.extend(taken);
             queue.under_way.values().cloned().collect()
         };
-        for batch in rows.chunks(BATCH) {
-            let written = write(db, batch.to_vec()).await;
-            let mut queue = self.lock();
-            if let Err(error) = written {
-                let under_way = std::mem::take(&mut queue.under_way);
-                for (session, row) in under_way {
-                    queue.waiting.entry(session).or_insert(row);
-                }
-                return Err(error);
+        let many = rows.len();
+        let written = self.write_all(db, rows).await;
+        let mut queue = self.lock();
+        if let Err(error) = written {
+            let under_way = std::mem::take(&mut queue.under_way);
+            for (session, row) in under_way {
+                queue.waiting.entry(session).or_insert(row);
             }
-            for row in batch {
+            return Err(error);
+        }
+        queue.since = (!queue.waiting.is_empty()).then_some(taken);
+        Ok(many)
+    }
+
+    /// Writes the touches under way. Those that cannot be written stay under way. On one server, the first error ends the
+    /// flush.
+    async fn write_all(&self, db: &Db, rows: Vec<TouchRow>) -> Result<()> {
+        let mut failed = None;
+        for batch in batches(db, rows).await? {
+            match write(db, batch.clone()).await {
+                Ok(_) => {}
+                Err(error) if db.is_distributed() => {
+                    failed.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            let mut queue = self.lock();
+            for row in &batch {
                 queue.under_way.remove(&SessionRef::new(&row.account_id, &row.id));
             }
+            drop(queue);
             db.metrics().touches_flushed(batch.len());
         }
-        let mut queue = self.lock();
-        queue.since = (!queue.waiting.is_empty()).then_some(taken);
-        Ok(rows.len())
+        failed.map_or(Ok(()), Err)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -139,10 +156,18 @@ impl TouchQueue {
     }
 }
 
+/// Divides touches among the statements that write them. If the tables are distributed, each statement goes to one
+/// worker, so that a worker that is away delays only its own accounts.
+async fn batches(db: &Db, rows: Vec<TouchRow>) -> Result<Vec<Vec<TouchRow>>> {
+    let parts =
+        if db.is_distributed() { by_part(db, rows, |row: &TouchRow| &row.account_id).await? } else { vec![rows] };
+    Ok(parts.iter().flat_map(|part| part.chunks(BATCH)).map(<[TouchRow]>::to_vec).collect())
+}
+
 /// Writes touches in one statement. Returns the number of sessions that were still live and changed.
 pub async fn write(db: &Db, rows: Vec<TouchRow>) -> Result<usize> {
     if rows.is_empty() {
         return Ok(0);
     }
-    db.statement(async move |conn: &mut Conn<'_>| run!(conn, execute(Touches::new(&rows)))).await
+    db.statement(async move |conn: &mut Conn<'_>| Touches::new(&rows).write(conn).await).await
 }

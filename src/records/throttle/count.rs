@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, dsl::count_star,
+    upsert::excluded,
 };
 
 use super::{Count, LONGEST_WAIT, Subject, Success};
@@ -116,7 +117,9 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
         .iter()
         .map(|subject| (tries::subject.eq(&subject.hash), tries::try_id.eq(&id), tries::began_at.eq(now())))
         .collect();
-    run!(conn, execute(diesel::insert_into(tries::table).values(rows)))?;
+    for rows in rows.chunks(conn.at_once(rows.len())) {
+        run!(conn, execute(diesel::insert_into(tries::table).values(rows)))?;
+    }
     Ok(Begun::Yes(Try { id, subjects }))
 }
 
@@ -144,6 +147,13 @@ pub async fn keep(conn: &mut Conn<'_>, attempt: &Try) -> Result<()> {
 
 /// Removes a try without an outcome. It changes no count.
 pub async fn withdraw(conn: &mut Conn<'_>, attempt: &Try) -> Result<()> {
+    if conn.is_distributed() {
+        for subject in &attempt.subjects {
+            let own = tries::table.find((&subject.hash, &attempt.id));
+            run!(conn, execute(diesel::delete(own)))?;
+        }
+        return Ok(());
+    }
     run!(conn, execute(diesel::delete(tries::table.filter(tries::try_id.eq(&attempt.id))))).map(drop)
 }
 
@@ -157,7 +167,7 @@ pub async fn clear(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
 /// Deletes the counts and the tries of these subjects, which exist no more.
 pub async fn forget(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<()> {
     let hashes: Vec<&[u8]> = subjects.iter().map(|subject| subject.hash.as_slice()).collect();
-    for hashes in hashes.chunks(1000) {
+    for hashes in hashes.chunks(conn.at_once(1000)) {
         run!(conn, execute(diesel::delete(counts::table.filter(counts::subject.eq_any(hashes)))))?;
         run!(conn, execute(diesel::delete(tries::table.filter(tries::subject.eq_any(hashes)))))?;
     }
@@ -188,8 +198,9 @@ async fn delete_forgotten(conn: &mut Conn<'_>, of_addresses: Duration) -> Result
     let old = counts::table
         .filter(counts::changed_at.le(before_now(of_addresses)))
         .filter(counts::of_address.or(counts::changed_at.le(before_now(FORGOTTEN))));
-    let subjects: Vec<Vec<u8>> =
-        run!(conn, load(ForUpdate::skip_locked(old.order(counts::changed_at).limit(BATCH).select(counts::subject))))?;
+    let old = old.order(counts::changed_at).limit(BATCH).select(counts::subject);
+    let Some(old) = ForUpdate::skip_locked_across(conn, old).await? else { return Ok(0) };
+    let subjects: Vec<Vec<u8>> = run!(conn, load(old))?;
     if subjects.is_empty() {
         return Ok(0);
     }
@@ -211,7 +222,7 @@ async fn lock(conn: &mut Conn<'_>, subject: &Subject) -> Result<CountRow> {
                 ))
                 .on_conflict(counts::subject)
                 .do_update()
-                .set(counts::changed_at.eq(now()))
+                .set(counts::changed_at.eq(excluded(counts::changed_at)))
                 .returning((counts::failures, counts::told, counts::last_failed_at, counts::changed_at))
         )
     )

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{KIM, has_lease};
-use crate::support::{App, Client, PASSWORD, Served, TestDb, add_user, on_both_engines};
+use crate::support::{App, Client, PASSWORD, Served, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_change_is_seen_on_every_node_at_once,
 }
 

@@ -1,9 +1,9 @@
 //! Commands beside a server: what they end is gone when they return.
 
 use super::{KIM, has_lease};
-use crate::support::{Client, Server, TestDb, add_user, eventually, on_both_engines, sessile};
+use crate::support::{Client, Server, TestDb, add_user, eventually, on_both_engines_and_citus, sessile};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     what_a_command_ended_is_gone_when_it_returns,
     the_end_of_all_sessions_is_heard_by_every_node_that_caches,
 }

@@ -1,9 +1,9 @@
 //! What is answered from memory, and how much memory that takes.
 
 use super::{KIM, has_lease, metric};
-use crate::support::{App, Client, Served, TestDb, add_user, on_both_engines};
+use crate::support::{App, Client, Served, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     requests_of_a_session_are_answered_from_memory,
     a_wrong_secret_is_asked_of_the_database,
     the_cache_can_be_turned_off,

@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use super::{KIM, has_lease, metric};
-use crate::support::{Client, Engine, Server, TestDb, add_user, eventually, on_both_engines, run};
+use crate::support::{Client, Engine, Server, TestDb, add_user, eventually, on_both_engines_and_citus, run};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_node_that_stops_leaves_no_row,
     a_node_whose_row_was_removed_comes_back,
     the_row_of_a_node_that_does_not_confirm_is_first_doubted,

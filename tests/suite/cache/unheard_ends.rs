@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{KIM, has_lease};
-use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     whoever_reports_an_unheard_end_makes_it_final,
 }
 

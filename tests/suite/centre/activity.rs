@@ -1,9 +1,9 @@
 //! `/activity`: the account's audit events in plain words.
 
 use super::{ALEX, KIM, device_id, serve, signed_in};
-use crate::support::{Client, TestDb, add_user, on_both_engines};
+use crate::support::{Client, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     events_are_shown_in_plain_words,
     filters_show_one_sort_of_events,
     pages_show_each_event_once_while_others_arrive,

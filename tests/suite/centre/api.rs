@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::{
     KIM, count, device_id, is_signed_in, let_confirmations_lapse, own_session, serve, session_id, signed_in, text,
 };
-use crate::support::{Client, PASSWORD, TestDb, on_both_engines};
+use crate::support::{Client, PASSWORD, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     sessions_are_listed_newest_activity_first,
     ending_one_session_leaves_the_others_alive,
     all_others_are_ended_and_counted,

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{ALEX, KIM, count, device_id, serve, session_id, signed_in, text};
-use crate::support::{Engine, PASSWORD, TestDb, add_user, on_both_engines, sessile};
+use crate::support::{Engine, PASSWORD, TestDb, add_user, on_both_engines_and_citus, sessile};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     devices_unused_for_400_days_are_deleted,
     the_newest_unacknowledged_devices_are_kept,
     a_device_is_shown_as_it_was_used_last,

@@ -1,9 +1,9 @@
 //! The login page tells a signed-out browser who ended its session and why.
 
 use super::{KIM, form, serve, session_id, signed_in};
-use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines, sessile};
+use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines_and_citus, sessile};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     another_device_is_named_as_the_reason,
     a_new_password_is_named_as_the_reason,
     the_administrator_is_named_as_the_reason,

@@ -5,9 +5,9 @@ use super::{
     KIM, count, device_id, devices_form, form, is_signed_in, leads_to, let_confirmations_lapse, own_session, serve,
     session_id, signed_in,
 };
-use crate::support::{Client, PASSWORD, TestDb, on_both_engines};
+use crate::support::{Client, PASSWORD, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     within_ten_minutes_of_a_password_an_ending_is_immediate,
     ending_several_sign_ins_always_asks_for_confirmation,
     after_ten_minutes_an_ending_needs_the_password,

@@ -13,7 +13,7 @@ mod page_times;
 pub mod query_plans;
 mod recent_passwords;
 mod session_limit;
-mod statements_by_account;
+pub mod statements_by_account;
 mod statements_per_page;
 
 use serde_json::{Value, json};

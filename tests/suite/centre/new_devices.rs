@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{KIM, count, device_id, devices_form, form, is_signed_in, leads_to, serve, signed_in};
-use crate::support::{Client, Engine, TestDb, on_both_engines};
+use crate::support::{Client, Engine, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     other_devices_ask_about_a_new_device_until_one_answers,
     a_device_cannot_answer_for_itself,
     new_devices_wait_for_a_known_device_to_answer,

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use sessile::serve::routes::Routes;
 
 use super::{ALEX, KIM, count, device_id, form, is_signed_in, serve, session_id, signed_in};
-use crate::support::{Answer, Client, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, Client, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     other_accounts_objects_are_not_found,
 }
 

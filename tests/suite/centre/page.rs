@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{KIM, count, device_id, devices_form, leads_to, own_session, serve, session_id, signed_in};
-use crate::support::{PASSWORD, TestDb, on_both_engines};
+use crate::support::{PASSWORD, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     each_device_has_a_card_with_its_sign_ins,
     a_name_is_changed_by_a_small_form,
     a_page_that_was_open_for_a_while_changes_nothing,

@@ -7,9 +7,9 @@
 use std::time::{Duration, Instant};
 
 use super::{KIM, serve, signed_in};
-use crate::support::{Client, Engine, TestDb, is_long, on_both_engines};
+use crate::support::{Client, Engine, TestDb, is_long, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     pages_of_a_busy_account_are_fast_among_many_others,
 }
 

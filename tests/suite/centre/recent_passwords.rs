@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{KIM, count, device_id, devices_form, form, is_signed_in, leads_to, serve, session_id, signed_in};
-use crate::support::{PASSWORD, TestDb, eventually, on_both_engines};
+use crate::support::{PASSWORD, TestDb, eventually, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_password_given_before_its_change_confirms_nothing,
     a_confirmation_from_the_future_confirms_nothing,
     a_confirmation_sent_twice_succeeds_both_times,

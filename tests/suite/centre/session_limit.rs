@@ -1,9 +1,9 @@
 //! `SESSILE_SESSIONS_PER_ACCOUNT`: a login over the limit ends the session that was idle longest.
 
 use super::{KIM, count, is_signed_in, session_id, signed_in};
-use crate::support::{App, TestDb, add_user, on_both_engines};
+use crate::support::{App, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_login_over_the_limit_ends_the_longest_idle_session,
     ten_logins_at_once_hold_the_limit,
     zero_is_no_limit,

@@ -67,22 +67,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
         // As autovacuum does on a production PostgreSQL. SQLite has no counterpart that runs by itself.
         db.sql("VACUUM ANALYZE");
     }
-    seen();
-    let mut people = People { db: &db, here, asked: BTreeSet::new() };
-    people.sign_in().await;
-    people.look();
-    people.name_and_answer();
-    people.write();
-    people.open_app(&app);
-    people.manage_app(&app);
-    people.help();
-    people.prove_twice();
-    people.use_passkey();
-    people.end();
-    let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
-    let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
-    assert_eq!(left, OF_NO_ACCOUNT.iter().collect::<Vec<_>>(), "routes that were not requested");
-    let asked = seen();
+    let asked = asked_by_people(&db, here, &app).await;
     check(&db, &asked, 50, &NARROW);
     names_the_account(&asked);
     nothing_of_a_device_is_sorted(&db, &asked);
@@ -93,6 +78,26 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
         unseen(&db, "VACUUM ANALYZE");
     }
     check(&db, &seen(), 12, &upkeep);
+}
+
+/// Does everything that people can do. Returns the statements of their requests.
+pub async fn asked_by_people(db: &TestDb, here: App, app: &Added) -> Vec<String> {
+    seen();
+    let mut people = People { db, here, asked: BTreeSet::new() };
+    people.sign_in().await;
+    people.look();
+    people.name_and_answer();
+    people.write();
+    people.open_app(app);
+    people.manage_app(app);
+    people.help();
+    people.prove_twice();
+    people.use_passkey();
+    people.end();
+    let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
+    let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
+    assert_eq!(left, OF_NO_ACCOUNT.iter().collect::<Vec<_>>(), "routes that were not requested");
+    seen()
 }
 
 /// Routes that query no account, that only count rows, that the suite `people` covers, or with which an app's server asks about sessions of many
@@ -132,7 +137,7 @@ const OF_NO_ACCOUNT: [&str; 30] = [
 
 const APP: &str = "http://localhost:3999";
 
-async fn added_app(db: &TestDb) -> Added {
+pub async fn added_app(db: &TestDb) -> Added {
     let changes = Changes { name: Some("Shop".into()), origin: Some(APP.into()), ..Changes::default() };
     let public = PublicUrl::parse("http://localhost:8080").unwrap();
     manage::add(&db_of_operator(db), &Manager::Operator, &public, changes).await.unwrap().unwrap()
@@ -414,7 +419,7 @@ fn sign_in(client: &mut Client, email: &str, device: &str) {
 }
 
 /// Runs the background jobs and the operator's commands.
-async fn look_after(db: &TestDb, app_id: &str) {
+pub async fn look_after(db: &TestDb, app_id: &str) {
     unseen(db, "UPDATE sessions SET expires_at = INSTANT(-1) WHERE id LIKE 'aiq_%7'");
     unseen(db, "UPDATE sessions SET ip = '192.0.2.1', last_activity = INSTANT(-9000000) WHERE id LIKE 'aiq_%8'");
     // On a busy machine, ending 2,000 sessions in one statement takes longer than a request may.

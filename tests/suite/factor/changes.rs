@@ -6,9 +6,9 @@ use super::{
     KIM, confirm, form, leads_to, let_confirmations_lapse, let_time_pass, level, needs_confirmation, serve, set_up,
     signed_in,
 };
-use crate::support::{PASSWORD, TestDb, on_both_engines};
+use crate::support::{PASSWORD, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_confirmation_with_a_code_raises_the_level_and_a_set_up_does_not,
     a_new_password_needs_the_second_factor,
     a_new_address_needs_the_second_factor,

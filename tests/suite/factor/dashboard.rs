@@ -1,9 +1,9 @@
 //! What the dashboard says about a used recovery code and about a reset, until the person has seen it.
 
 use super::{form, leads_to, log_in_with, serve, set_up, signed_in};
-use crate::support::{PASSWORD, TestDb, on_both_engines};
+use crate::support::{PASSWORD, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_used_recovery_code_is_shown_until_it_was_seen,
     a_reset_is_shown_until_it_was_seen,
 }

@@ -3,9 +3,9 @@
 use super::{
     KIM, Phone, count, leads_to, let_time_pass, log_in_by_page, log_in_with, second_step, serve, set_up, signed_in,
 };
-use crate::support::{App, Client, PASSWORD, TestDb, add_user, command, on_both_engines};
+use crate::support::{App, Client, PASSWORD, TestDb, add_user, command, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     the_first_step_is_of_no_use_in_another_browser,
     the_first_step_is_void_after_a_new_password,
     the_first_step_is_void_after_a_change_of_the_factors,

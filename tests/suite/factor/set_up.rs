@@ -8,9 +8,9 @@ use super::{
     KIM, Phone, add, count, events, form, is_refused, leads_to, lengthen_waits, let_confirmations_lapse, let_time_pass,
     level, log_in_with, needs_confirmation, serve, set_up, signed_in, texts,
 };
-use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines};
+use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_app_is_set_up_by_the_page,
     an_app_is_set_up_by_the_api,
     the_code_of_the_set_up_signs_nobody_in,

@@ -8,9 +8,9 @@ use super::{
     KIM, count, events, is_refused, leads_to, lengthen_waits, let_time_pass, level, log_in_by_page, log_in_with,
     second_step, serve, set_up, signed_in,
 };
-use crate::support::{App, Client, PASSWORD, TestDb, on_both_engines};
+use crate::support::{App, Client, PASSWORD, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     the_api_takes_a_code_beside_the_password,
     the_pages_ask_for_a_code_after_the_password,
     a_code_works_once_on_all_nodes,

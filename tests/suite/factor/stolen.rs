@@ -4,9 +4,9 @@ use serde_json::json;
 use sessile::base::{base32, recovery_code::RecoveryCode};
 
 use super::{count, let_time_pass, log_in_with, serve, set_up, signed_in};
-use crate::support::{PASSWORD, TestDb, add_user, on_both_engines};
+use crate::support::{PASSWORD, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_dump_of_the_database_has_no_secret_and_no_code,
     an_export_names_the_factors_and_no_secret,
     nothing_of_the_factors_is_left_of_a_deleted_account,

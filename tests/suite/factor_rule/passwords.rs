@@ -1,9 +1,9 @@
 //! How long a new password must be, with a second factor and without.
 
 use super::{KIM, SAM, give_app, leads_to, new_code};
-use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, command, on_both_engines};
+use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, command, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     every_form_and_command_follows_the_setting,
     eight_characters_suffice_beside_a_second_factor,
     a_link_follows_the_person_of_the_link,

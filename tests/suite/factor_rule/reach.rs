@@ -4,9 +4,9 @@ use serde_json::json;
 use sessile::{serve::routes::Routes, web::route::Kind};
 
 use super::{ALEX, KIM, SAM, give_app, leads_to, log_in_with, new_code};
-use crate::support::{Answer, App, Client, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, App, Client, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     everything_but_the_set_up_is_refused_to_old_and_new_sessions,
     nothing_changes_what_a_person_has_who_must_set_up_first,
     the_confirmation_and_the_sign_out_are_open,

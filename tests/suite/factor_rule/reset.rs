@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{ALEX, KIM, SAM, count, give_app, leads_to, log_in_with, new_code};
-use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, command, on_both_engines};
+use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, command, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     the_command_removes_everything_and_says_so,
     the_button_asks_first_and_tells_both,
     a_half_finished_sign_in_is_void,

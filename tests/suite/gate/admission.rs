@@ -3,9 +3,9 @@
 use sessile::actions::apps::{checks::Changes, manage, manager::Manager};
 
 use super::{ALEX, Browser, FETCHES, HERE, KIM, NAVIGATES, SHOP, db_of_operator, path_of, register, serve};
-use crate::support::{TestDb, add_user, on_both_engines};
+use crate::support::{TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     the_rules_decide_who_may_open_the_app,
     a_changed_rule_takes_effect_with_the_next_request,
     a_changed_account_takes_effect_with_the_next_request,

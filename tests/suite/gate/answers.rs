@@ -10,9 +10,9 @@ use super::{
     Browser, FETCHES, HERE, KIM, NAVIGATES, Registered, SHOP, db_of_operator, identity_of, is_sober, register, serve,
     shop,
 };
-use crate::support::{App, TestDb, add_user, eventually, on_both_engines};
+use crate::support::{App, TestDb, add_user, eventually, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_navigation_without_a_sign_in_goes_to_the_start_of_the_app,
     everything_else_without_a_sign_in_is_401,
     the_answer_to_a_signed_in_request_is_complete,

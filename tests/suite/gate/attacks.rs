@@ -12,9 +12,9 @@ use sessile::{
 use super::{
     ALEX, BLOG, Browser, FETCHES, HERE, KIM, NAVIGATES, SHOP, db_of_operator, going_on, path_of, register, serve, shop,
 };
-use crate::support::{App, TestDb, add_user, on_both_engines};
+use crate::support::{App, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_code_is_spent_once,
     a_code_opens_no_other_app,
     a_code_opens_nothing_after_the_end_of_its_session,

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{Browser, FETCHES, HERE, KIM, Registered, SHOP, serve};
-use crate::support::{TestDb, add_user, command, on_both_engines};
+use crate::support::{TestDb, add_user, command, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_app_is_added_listed_and_shown,
     an_app_is_changed_and_removed_beside_a_server,
     what_cannot_be_an_app_is_refused,

@@ -11,9 +11,9 @@ use sessile::actions::apps::{
 };
 
 use super::{ALEX, BLOG, Browser, KIM, Registered, db_of_operator, register, shop};
-use crate::support::{App, Client, Engine, TestDb, on_both_engines};
+use crate::support::{App, Client, Engine, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_app_hears_of_the_ends_of_its_sessions_only,
     a_resumed_feed_loses_nothing,
     an_end_that_is_committed_late_is_not_lost,

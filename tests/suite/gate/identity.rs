@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use sessile::{actions::apps::checks::Changes, records::app::Identity};
 
 use super::{Browser, FETCHES, HERE, KIM, SHOP, identity_of, register, serve, shop};
-use crate::support::{App, Client, TestDb, add_user, on_both_engines};
+use crate::support::{App, Client, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     the_headers_name_the_person_in_ascii,
     the_remote_headers_come_only_where_they_are_wanted,
     an_assertion_verifies_with_the_published_keys,

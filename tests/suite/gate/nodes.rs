@@ -3,9 +3,9 @@
 use sessile::actions::apps::{manage, manager::Manager};
 
 use super::{Browser, FETCHES, KIM, Registered, db_of_operator, shop};
-use crate::support::{App, Served, TestDb, eventually, on_both_engines};
+use crate::support::{App, Served, TestDb, eventually, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_end_is_refused_by_the_gate_of_every_node,
     a_change_of_an_app_counts_on_every_node,
     a_code_made_on_one_node_is_spent_on_another,

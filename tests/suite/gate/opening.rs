@@ -1,9 +1,9 @@
 //! Opening an app: from the gate's redirect to the app's cookie.
 
 use super::{ALEX, BLOG, Browser, FETCHES, HERE, KIM, NAVIGATES, going_on, path_of, register, serve, shop};
-use crate::support::{PASSWORD, TestDb, add_user, on_both_engines};
+use crate::support::{PASSWORD, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_signed_in_browser_gets_in_without_a_password,
     a_visitor_signs_in_and_goes_on_to_the_app,
     a_second_app_needs_no_password_and_has_a_cookie_of_its_own,

@@ -3,9 +3,9 @@
 use sessile::actions::apps::checks::Changes;
 
 use super::{Browser, KIM, NAVIGATES, SHOP, register, serve, shop};
-use crate::support::{TestDb, add_user, on_both_engines};
+use crate::support::{TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_foreign_origin_is_refused_on_unsafe_requests_and_upgrades,
     the_switch_of_the_app_accepts_other_origins,
     the_original_headers_are_read_where_the_usual_ones_are_missing,

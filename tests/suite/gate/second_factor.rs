@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     factor_rule::{confirm_at, give_app, log_in_with, new_code},
-    support::{Answer, App, TestDb, add_user, on_both_engines},
+    support::{Answer, App, TestDb, add_user, on_both_engines_and_citus},
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_app_tells_how_the_person_signed_in,
     a_session_without_a_second_factor_is_led_through_a_confirmation,
     whoever_has_none_is_led_to_the_set_up_and_on,

@@ -1,9 +1,9 @@
 //! The count of wrong passwords for an account, and how long it lasts.
 
 use super::{ALEX, FREE, FROM, KIM, WRONG, count, guess, hold, node, pass, serve, try_from, wait_of};
-use crate::support::{App, PASSWORD, TestDb, eventually, on_both_engines};
+use crate::support::{App, PASSWORD, TestDb, eventually, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     after_the_free_tries_each_wrong_password_doubles_the_wait,
     forty_good_logins_in_a_row_all_pass,
     the_right_password_resets_the_count,

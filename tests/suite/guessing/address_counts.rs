@@ -3,9 +3,9 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{FREE_OF_ADDRESS, KIM, WRONG, guess_from, serve, try_from, wait_of};
-use crate::support::{App, Engine, PASSWORD, Served, TestDb, command, on_both_engines};
+use crate::support::{App, Engine, PASSWORD, Served, TestDb, command, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_address_that_tries_many_accounts_is_throttled,
     an_ipv6_customer_is_one_address,
     an_untrusted_header_does_not_change_the_address,

@@ -3,13 +3,13 @@
 use super::{
     ALEX, FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, count, guess, hold, known_browser, pass, serve, try_from, wait_of,
 };
-use crate::support::{PASSWORD, TestDb, on_both_engines, sessile};
+use crate::support::{PASSWORD, TestDb, on_both_engines_and_citus, sessile};
 
 /// The free wrong passwords of a browser that has proved only a former password.
 const FREE_OF_FORMER: usize = 5;
 const NEW: &str = "another long passphrase 7";
 
-on_both_engines! {
+on_both_engines_and_citus! {
     strangers_do_not_lock_a_browser_out_that_signed_in_before,
     a_known_browsers_own_count_blocks_no_others,
     a_browser_is_known_to_the_account_only_that_signed_in_on_it,

@@ -2,9 +2,9 @@
 //! for an address that is taken.
 
 use super::{FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, count, guess, hold, serve, try_from, wait_of};
-use crate::support::{App, Client, PASSWORD, Served, TestDb, on_both_engines};
+use crate::support::{App, Client, PASSWORD, Served, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     the_login_page_says_how_long_to_wait_and_keeps_the_address,
     the_confirmation_counts,
     strangers_do_not_lock_out_a_session_without_device_cookie,

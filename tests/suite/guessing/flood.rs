@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{FROM, KIM, WRONG, count, try_from};
-use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines};
+use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_flood_from_one_network_keeps_no_others_out,
 }
 

@@ -1,9 +1,9 @@
 //! New accounts from one network are counted, even successful ones, before anything expensive happens.
 
 use super::{FROM, KIM, count, guess_from, hold, try_from};
-use crate::support::{Answer, App, Client, PASSWORD, Served, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, App, Client, PASSWORD, Served, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_network_creates_some_accounts_and_then_waits,
     a_refused_password_is_not_counted,
     an_invalid_link_costs_no_hash,

@@ -14,9 +14,9 @@ use sessile::{
 };
 
 use super::KIM;
-use crate::support::{PASSWORD, TestDb, add_user, on_both_engines};
+use crate::support::{PASSWORD, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     right_passwords_at_once_with_an_outdated_hash_all_pass,
     a_password_replaced_during_its_check_is_refused,
     an_account_disabled_during_the_check_is_refused,

@@ -4,11 +4,11 @@
 
 use super::{ALEX, FREE, KIM, WRONG};
 use crate::support::{
-    Answer, App, Client, Engine, PASSWORD, TestDb, add_user, on_both_engines,
+    Answer, App, Client, Engine, PASSWORD, TestDb, add_user, on_both_engines_and_citus,
     statements::{all_seen, ran_alone, unseen},
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     refusals_run_the_same_statements_for_unknown_accounts,
 }
 

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{ALEX, KIM};
-use crate::support::{Answer, App, Client, Engine, PASSWORD, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, App, Client, Engine, PASSWORD, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_app_is_added_changed_and_removed_by_forms,
     members_neither_see_nor_change_apps,
     a_change_needs_a_recent_password_and_loses_nothing,

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{ALEX, KIM};
-use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_phone_is_signed_in_after_the_numbers_were_compared,
     a_code_works_for_one_browser_and_two_minutes,
     a_wrong_number_and_an_end_stop_the_hand_over,

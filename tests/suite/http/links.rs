@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{ALEX, KIM};
 use crate::support::{
-    Answer, App, Client, Engine, PASSWORD, Server, TestDb, add_user, eventually, on_both_engines, sessile,
+    Answer, App, Client, Engine, PASSWORD, Server, TestDb, add_user, eventually, on_both_engines_and_citus, sessile,
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_invited_person_chooses_a_password_and_is_in,
     who_is_invited_again_gets_a_new_link_and_the_old_one_is_dead,
     a_password_link_ends_all_sessions_and_the_request_for_help,

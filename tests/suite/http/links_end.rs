@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{ALEX, KIM};
-use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines, sessile};
+use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines_and_citus, sessile};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     links_end_when_role_address_or_state_of_the_person_change,
     links_of_an_admin_who_was_dismissed_do_not_work,
     who_comes_back_by_a_link_keeps_the_account,

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{ALEX, KIM, assert_ended, kinds, parts_of, session_id, text};
-use crate::support::{Answer, App, Client, Engine, PASSWORD, Served, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, App, Client, Engine, PASSWORD, Served, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_confirmation_whose_answer_is_lost_signs_nobody_out,
     a_page_of_before_a_confirmation_can_still_sign_out,
     every_way_of_signing_out_takes_a_key_of_before,

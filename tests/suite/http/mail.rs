@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::{ALEX, KIM};
 use crate::support::{
-    App, Client, Engine, PASSWORD, TestDb, add_user, eventually, lasting_port, on_both_engines, sessile,
+    App, Client, Engine, PASSWORD, TestDb, add_user, eventually, lasting_port, on_both_engines_and_citus, sessile,
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     two_nodes_send_every_mail_once,
     mails_wait_while_the_server_is_away,
     a_mail_is_given_up_after_a_day,

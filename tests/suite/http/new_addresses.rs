@@ -6,9 +6,9 @@ use super::{
     ALEX, KIM,
     mail::{Smtp, link_in, serve, signed_in},
 };
-use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, command, eventually, on_both_engines};
+use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, command, eventually, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_new_address_counts_once_its_link_is_used,
     an_admin_asks_for_a_new_address,
     a_link_for_a_new_address_works_only_for_its_own_account,

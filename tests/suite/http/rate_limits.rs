@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use crate::{
     centre::{KIM, serve, signed_in},
-    support::{Answer, Client, PASSWORD, TestDb, on_both_engines, sessile},
+    support::{Answer, Client, PASSWORD, TestDb, on_both_engines_and_citus, sessile},
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     repeated_events_are_summed_up,
     the_next_event_of_its_kind_sums_up_too,
     too_many_changes_are_refused_and_forms_keep_the_input,

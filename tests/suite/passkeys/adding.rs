@@ -6,9 +6,9 @@ use super::{
     Authenticator, KIM, SAM, Twist, add, answered, ask, confirm, count, kinds, let_confirmations_lapse, origin, serve,
     serve_two, session, wrong,
 };
-use crate::support::{PASSWORD, TestDb, on_both_engines};
+use crate::support::{PASSWORD, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     the_first_passkey_brings_recovery_codes_and_raises_no_level,
     a_passkey_needs_a_recent_confirmation,
     a_wrong_answer_adds_nothing,

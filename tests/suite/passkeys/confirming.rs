@@ -6,9 +6,9 @@ use super::{
     KIM, SAM, Twist, answered, ask, confirm, count, kinds, let_confirmations_lapse, serve, session, sign_in,
     with_passkey, wrong,
 };
-use crate::support::{PASSWORD, TestDb, on_both_engines};
+use crate::support::{PASSWORD, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_passkey_confirms_and_raises_the_level,
     a_password_alone_confirms_no_change_of_a_passkey_account,
     a_wrong_answer_confirms_nothing,

@@ -6,9 +6,9 @@ use super::{
     Authenticator, KIM, SAM, Twist, add, confirm, count, id_of, kinds, let_confirmations_lapse, origin, serve, sign_in,
     with_passkey,
 };
-use crate::support::{Client, Server, TestDb, command, eventually, on_both_engines};
+use crate::support::{Client, Server, TestDb, command, eventually, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_passkey_is_renamed_by_page_and_api,
     a_passkey_is_removed_by_page_and_api,
     the_last_factor_stays_where_the_account_needs_it,

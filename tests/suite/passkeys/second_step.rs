@@ -6,9 +6,9 @@ use super::{
     Authenticator, KIM, SAM, Twist, answered, assert_signed_out, count, give_password, id_of, kinds, serve, session,
     sign_in, with_passkey, wrong,
 };
-use crate::support::{Answer, Client, PASSWORD, TestDb, on_both_engines};
+use crate::support::{Answer, Client, PASSWORD, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_password_and_a_passkey_sign_in_at_level_2,
     a_wrong_answer_does_not_spend_the_first_step,
     the_first_step_is_for_one_browser_one_account_and_one_use,

@@ -6,9 +6,9 @@ use super::{
     Authenticator, KIM, SAM, Twist, add, answered, ask, assert_signed_out, count, id_of, kinds, serve, serve_two,
     session, sign_in, with_passkey, wrong,
 };
-use crate::support::{TestDb, on_both_engines};
+use crate::support::{TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_passkey_alone_signs_in_at_level_2,
     a_wrong_answer_signs_nobody_in,
     nobody_signs_in_as_another_account,

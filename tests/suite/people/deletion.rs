@@ -13,10 +13,10 @@ use sessile::{
 use super::{ALEX, KIM, SAM, count, events, form, leads_to, serve, sign_in_from, signed_in};
 use crate::{
     gate::db_of_operator,
-    support::{App, PASSWORD, TestDb, eventually, on_both_engines},
+    support::{App, PASSWORD, TestDb, eventually, on_both_engines_and_citus},
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     nothing_personal_is_left_of_a_deleted_account,
     people_who_leave_have_two_weeks_to_change_their_mind,
     a_large_account_is_deleted_in_small_transactions,

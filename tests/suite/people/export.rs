@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{ALEX, KIM, SAM, count, form, serve, sign_in_from, signed_in};
-use crate::support::{Client, TestDb, on_both_engines};
+use crate::support::{Client, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_export_holds_what_a_dump_holds_about_the_person,
     an_export_is_an_event_for_both,
 }

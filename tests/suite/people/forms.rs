@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{ALEX, KIM, SAM, count, events, form, leads_to, let_confirmations_lapse, serve, signed_in, text};
-use crate::support::{PASSWORD, TestDb, on_both_engines};
+use crate::support::{PASSWORD, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_person_is_changed_by_a_form,
     a_refused_form_says_why_beside_the_field,
     a_change_by_a_form_needs_a_recent_password_and_loses_nothing,

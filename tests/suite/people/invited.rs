@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{ALEX, KIM, SAM, count, form, leads_to, let_confirmations_lapse, serve, signed_in};
-use crate::support::{Client, PASSWORD, TestDb, add_user, eventually, on_both_engines};
+use crate::support::{Client, PASSWORD, TestDb, add_user, eventually, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     invited_people_are_shown_with_the_state_of_their_link,
     an_owner_manages_somebody_invited_as_an_owner,
     a_request_for_help_stands_above_the_list,

@@ -5,9 +5,9 @@ use std::thread;
 use serde_json::json;
 
 use super::{KIM, SAM, count, serve, signed_in};
-use crate::support::{Client, TestDb, add_user, on_both_engines};
+use crate::support::{Client, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     the_last_owner_cannot_step_down_or_leave,
     of_two_owners_who_leave_at_once_one_stays,
     an_owner_who_is_invited_keeps_nobody_from_staying,

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{ALEX, KIM, serve, signed_in, text};
-use crate::support::{Client, TestDb, add_user, on_both_engines};
+use crate::support::{Client, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     the_list_is_read_page_by_page,
     people_are_found_by_name_and_address,
     an_invalid_query_is_refused,

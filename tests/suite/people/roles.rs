@@ -7,9 +7,9 @@ use serde_json::json;
 use sessile::serve::routes::Routes;
 
 use super::{ALEX, KIM, SAM, serve, signed_in};
-use crate::support::{Answer, Client, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, Client, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     every_address_admits_whom_it_should,
     nobody_acts_beside_or_above_themselves,
     a_change_needs_a_fresh_confirmation,

@@ -9,9 +9,9 @@ use sessile::{
 };
 
 use super::Node;
-use crate::support::{Engine, TestDb, on_both_engines, run};
+use crate::support::{Engine, TestDb, on_both_engines_and_citus, run};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_session_reported_expired_stays_ended,
     a_stream_told_of_expiry_has_an_ended_row,
     stored_times_in_the_future_become_now,

@@ -11,9 +11,9 @@ use sessile::{
 };
 
 use super::{Node, cookie, is_ended, request};
-use crate::support::{TestDb, on_both_engines};
+use crate::support::{TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     session_past_its_idle_time_is_gone_with_reason_expired,
     session_past_its_absolute_time_is_gone_despite_activity,
     revoked_session_stays_dead_when_a_request_was_under_way,

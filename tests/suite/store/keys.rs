@@ -10,9 +10,9 @@ use sessile::{
 };
 
 use super::{Node, cookie, old_form, request, with_secret};
-use crate::support::{Engine, TestDb, on_both_engines};
+use crate::support::{Engine, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     missing_session_is_none,
     tampered_secret_is_refused_without_a_reason,
     a_key_with_another_account_finds_nothing,

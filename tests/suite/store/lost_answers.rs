@@ -16,9 +16,9 @@ use sessile::{
 };
 
 use super::{Node, cookie, request};
-use crate::support::{TestDb, on_both_engines};
+use crate::support::{TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     until_the_new_key_is_used_the_old_key_fetches_it,
     once_the_new_key_was_used_the_old_key_is_dead,
     a_rotation_asked_for_twice_is_one,

@@ -12,9 +12,9 @@ use sessile::{
 };
 
 use super::Node;
-use crate::support::{TestDb, on_both_engines};
+use crate::support::{TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     touch_racing_an_end_never_revives,
     sweep_racing_touches_ends_only_untouched_sessions,
     rotation_racing_an_end_stays_consistent,

@@ -13,11 +13,11 @@ use sessile::{
 
 use super::{Node, cookie};
 use crate::support::{
-    Engine, TestDb, on_both_engines,
+    Engine, TestDb, on_both_engines_and_citus,
     statements::{all_seen, ran_alone},
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     touch_is_due_once_an_interval,
     queued_touch_is_shown_at_once_and_written_by_the_flush,
     touch_near_the_end_is_due_now,

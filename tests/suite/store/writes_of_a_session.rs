@@ -8,9 +8,9 @@ use sessile::{
 };
 
 use super::{Node, lost_answers::rekey};
-use crate::support::{TestDb, on_both_engines};
+use crate::support::{TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     nothing_is_written_for_an_ended_session,
     a_write_needs_the_very_key_of_the_session,
     the_recent_password_is_checked_in_the_transaction,

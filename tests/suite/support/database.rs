@@ -22,7 +22,7 @@ use sessile::{
 };
 
 use super::{
-    forget,
+    citus, forget,
     template::{self, Start},
 };
 
@@ -47,6 +47,8 @@ pub struct TestDb {
     url: String,
     /// The name of the database in the shared PostgreSQL.
     name: Option<String>,
+    /// Whether the database is on the Citus cluster of `SESSILE_TEST_CITUS`, with distributed tables.
+    pub is_on_citus: bool,
     made: Once,
 }
 
@@ -58,21 +60,39 @@ impl TestDb {
             Engine::Sqlite => (format!("sqlite://{}", folder.join(FILE).display()), None),
             Engine::Postgres => (url_of(&name), Some(name)),
         };
-        Self { engine, folder, url, name, made: Once::new() }
+        Self { engine, folder, url, name, is_on_citus: false, made: Once::new() }
+    }
+
+    /// A database on the Citus cluster of `SESSILE_TEST_CITUS`, whose tables are distributed. `None` without a cluster.
+    pub fn on_citus() -> Option<Self> {
+        citus::coordinator()?;
+        let name = secret::random_name("sessile_test_").unwrap().replace('-', "x").to_lowercase();
+        let (folder, url) = (new_folder(&name), citus::url_of(&name));
+        Some(Self { engine: Engine::Postgres, folder, url, name: Some(name), is_on_citus: true, made: Once::new() })
+    }
+
+    /// An empty database on that cluster, whose tables are not distributed yet.
+    pub fn on_citus_before() -> Option<Self> {
+        let db = Self::on_citus()?;
+        db.made.call_once(|| {
+            citus::create_database(db.name(), None);
+            citus::make_cluster(db.name());
+        });
+        Some(db)
     }
 
     /// A database in a PostgreSQL that the case started itself and stops with all its data.
     pub fn in_own_postgres(url: String) -> Self {
         let folder = new_folder(&secret::random_name("sessile_test_").unwrap());
-        Self { engine: Engine::Postgres, folder, url, name: None, made: Once::new() }
+        Self { engine: Engine::Postgres, folder, url, name: None, is_on_citus: false, made: Once::new() }
     }
 
     /// The URL. In PostgreSQL an empty database is created if there is none yet.
     pub fn url(&self) -> &str {
-        self.made.call_once(|| {
-            if let Some(name) = &self.name {
-                create_database(name, None);
-            }
+        self.made.call_once(|| match &self.name {
+            Some(_) if self.is_on_citus => template::copy(self, Start::Schema),
+            Some(name) => create_database(name, None),
+            None => {}
         });
         &self.url
     }
@@ -89,11 +109,16 @@ impl TestDb {
         let is_ours = self.engine == Engine::Sqlite || self.name.is_some();
         if is_ours && !self.file().exists() && !Path::new(&self.key_file()).exists() {
             self.made.call_once(|| {
-                template::copy(self, self.name.as_deref().unwrap_or_default(), start);
+                template::copy(self, start);
                 is_copy = true;
             });
         }
         is_copy
+    }
+
+    /// The name of the database in PostgreSQL.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
     }
 
     /// The path of the SQLite database.
@@ -219,7 +244,11 @@ impl TestDb {
 impl Drop for TestDb {
     fn drop(&mut self) {
         if let Some(name) = self.name.as_ref().filter(|_| self.made.is_completed()) {
-            psql(&admin_url(), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+            if self.is_on_citus {
+                citus::drop_database(name);
+            } else {
+                psql(&admin_url(), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+            }
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod app;
+pub mod citus;
 mod client;
 mod database;
 mod forget;
@@ -41,6 +42,33 @@ macro_rules! on_both_engines {
     };
 }
 pub(crate) use on_both_engines;
+
+/// Like [`on_both_engines`], and a test of each case on distributed tables, if `SESSILE_TEST_CITUS` names a cluster.
+macro_rules! on_both_engines_and_citus {
+    ($($case:ident),+ $(,)?) => {
+        $crate::support::on_both_engines! { $($case),+ }
+        mod citus {
+            $(
+                #[test]
+                #[ignore = "needs Citus: see docs/scaling.md"]
+                fn $case() { $crate::support::run_on_citus(super::$case); }
+            )+
+        }
+    };
+}
+pub(crate) use on_both_engines_and_citus;
+
+/// Runs an async case with a database whose tables are distributed.
+pub fn run_on_citus<Case, Work>(case: Case)
+where
+    Case: FnOnce(TestDb) -> Work,
+    Work: Future<Output = ()>,
+{
+    match TestDb::on_citus() {
+        Some(db) => actix_web::rt::System::new().block_on(case(db)),
+        None => println!("NOT CHECKED: SESSILE_TEST_CITUS names no cluster"),
+    }
+}
 
 /// Runs an async case with its own database.
 pub fn run<Case, Work>(engine: Engine, case: Case)

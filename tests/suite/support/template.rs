@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use super::{
-    PASSWORD,
+    PASSWORD, citus,
     database::{Engine, TestDb, admin_url, create_database, psql, url_of},
     server::sessile,
 };
@@ -46,6 +46,9 @@ static POSTGRES: [LazyLock<Template>; 2] = [
     LazyLock::new(|| Template::make(Engine::Postgres, Start::Owner)),
 ];
 
+static CITUS: [LazyLock<Template>; 2] =
+    [LazyLock::new(|| Template::distributed(Start::Schema)), LazyLock::new(|| Template::distributed(Start::Owner))];
+
 fn template(engine: Engine, start: Start) -> &'static Template {
     match engine {
         Engine::Sqlite => &SQLITE[start as usize],
@@ -54,13 +57,16 @@ fn template(engine: Engine, start: Start) -> &'static Template {
 }
 
 /// Copies a template to the database and key file of a case, which must not exist yet.
-pub fn copy(db: &TestDb, name: &str, start: Start) {
-    let template = template(db.engine, start);
+pub fn copy(db: &TestDb, start: Start) {
+    let template = if db.is_on_citus { &CITUS[start as usize] } else { template(db.engine, start) };
     match &template.database {
         Made::File(bytes) => write(&db.file(), bytes),
-        Made::Database(of) => create_database(name, Some(of)),
+        Made::Database(of) if db.is_on_citus => citus::create_database(db.name(), Some(of)),
+        Made::Database(of) => create_database(db.name(), Some(of)),
     }
-    write(Path::new(&db.key_file()), &template.keys);
+    if !Path::new(&db.key_file()).exists() {
+        write(Path::new(&db.key_file()), &template.keys);
+    }
 }
 
 /// The hash of [`PASSWORD`].
@@ -80,9 +86,32 @@ impl Template {
             Engine::Sqlite => TestDb::new(engine),
             Engine::Postgres => lasting(start),
         };
+        Self::fill(&db, start)
+    }
+
+    /// A template with distributed tables. No process may be connected to it while it is copied.
+    fn distributed(start: Start) -> Self {
+        let own = lasting_name(start, std::process::id());
+        for name in citus::databases("sessile_template_%") {
+            if is_left(&name, &own) {
+                citus::drop_database(&name);
+            }
+        }
+        citus::create_database(&own, None);
+        citus::make_cluster(&own);
+        let db = TestDb::in_own_postgres(citus::url_of(&own));
         run(&db, &["migrate"]);
+        run(&db, &["distribute"]);
+        let template = Self::fill(&db, start);
+        citus::close(&own);
+        template
+    }
+
+    fn fill(db: &TestDb, start: Start) -> Self {
+        let engine = db.engine;
+        run(db, &["migrate"]);
         if start == Start::Owner {
-            run(&db, &["user", "add", "--email", OWNER, "--name", "Kim Lee", "--role", "owner", "--password-stdin"]);
+            run(db, &["user", "add", "--email", OWNER, "--name", "Kim Lee", "--role", "owner", "--password-stdin"]);
         } else {
             db.keys();
         }
@@ -108,12 +137,17 @@ fn lasting_name(start: Start, process: u32) -> String {
     format!("sessile_template_{}_{process}", start as usize)
 }
 
+/// Whether a template's process has ended, or its name is taken again.
+fn is_left(name: &str, own: &str) -> bool {
+    let process = name.rsplit('_').next().unwrap_or_default();
+    !Path::new("/proc").join(process).exists() || name == own
+}
+
 /// Creates a template database that outlives the process. Drops those of processes that have ended.
 fn lasting(start: Start) -> TestDb {
     let (admin, own) = (admin_url(), lasting_name(start, std::process::id()));
     for name in psql(&admin, "SELECT datname FROM pg_database WHERE datname LIKE 'sessile_template_%'").lines() {
-        let process = name.rsplit('_').next().unwrap_or_default();
-        if !Path::new("/proc").join(process).exists() || name == own {
+        if is_left(name, &own) {
             psql(&admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         }
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{KIM, assert_rejected, changes_of, delete, put, result, results, revision, send, signed_in, sync, texts};
-use crate::support::{Answer, App, Client, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, App, Client, TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_put_over_the_limit_is_rejected_until_space_is_freed,
     the_copy_that_a_conflict_makes_counts_too,
     an_account_with_too_much_may_still_shorten_choose_and_delete,

@@ -6,10 +6,10 @@ use super::{KIM, put, result, results, serve, signed_in, texts, uuid};
 use crate::{
     http::headers::WriteLock,
     process::psql::Psql,
-    support::{Answer, Client, Engine, TestDb, on_both_engines},
+    support::{Answer, Client, Engine, TestDb, on_both_engines_and_citus},
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_draft_is_written_edited_and_deleted,
     a_form_sent_twice_has_one_effect,
     a_form_that_was_sent_before_an_upgrade_has_one_effect,

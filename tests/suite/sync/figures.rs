@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{KIM, put, send, serve, signed_in};
-use crate::support::{TestDb, on_both_engines};
+use crate::support::{TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     syncs_of_1_20_and_200_operations,
 }
 

@@ -8,9 +8,9 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::{KIM, changes_of, put, results, send, serve_process, signed_in, texts};
-use crate::support::{Server, TestDb, on_both_engines};
+use crate::support::{Server, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     six_senders_of_one_queue_have_one_effect,
     a_revision_never_hides_an_earlier_change,
     a_sync_cut_off_by_kill_9_is_whole_or_absent,

@@ -33,10 +33,10 @@ use sessile::{
 use super::{delete, put, uuid};
 use crate::{
     store::Node,
-    support::{Engine, TestDb, is_long, on_both_engines},
+    support::{Engine, TestDb, is_long, on_both_engines_and_citus},
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     devices_that_come_and_go_converge_and_lose_nothing,
 }
 

@@ -7,9 +7,9 @@ use super::{
 };
 use sessile::records::draft::MOST;
 
-use crate::support::{TestDb, add_user, on_both_engines};
+use crate::support::{TestDb, add_user, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_put_with_base_version_0_is_a_new_draft,
     a_put_on_the_stored_version_is_the_next_one,
     a_put_of_the_stored_text_makes_no_new_version,

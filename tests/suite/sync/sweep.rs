@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{KIM, delete, put, result, results, revision, send, serve, signed_in};
-use crate::support::{TestDb, on_both_engines, sessile};
+use crate::support::{TestDb, on_both_engines_and_citus, sessile};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     operations_are_known_for_30_days,
     deletions_are_reported_for_90_days,
 }

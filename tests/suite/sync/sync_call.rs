@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::{ALEX, KIM, changes_of, delete, own, put, result, results, revision, send, serve, signed_in, sync, texts};
 use crate::{
     live::stream::Stream,
-    support::{App, Engine, TestDb, add_user, on_both_engines},
+    support::{App, Engine, TestDb, add_user, on_both_engines_and_citus},
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_empty_request_gets_a_complete_answer,
     changes_are_everything_after_the_known_revision,
     without_a_valid_revision_everything_is_sent_with_reset,

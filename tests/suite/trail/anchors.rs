@@ -11,10 +11,10 @@ use sessile::{
 use super::{Trail, add_account, full, ids, record};
 use crate::{
     centre::{KIM, serve_process, signed_in},
-    support::{Engine, Server, TestDb, add_user, on_both_engines, sessile},
+    support::{Engine, Server, TestDb, add_user, on_both_engines_and_citus, sessile},
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_grown_chain_still_matches_an_anchor,
     a_chain_rolled_back_to_an_old_head_is_found,
     a_consistent_old_state_is_found_by_an_anchor,

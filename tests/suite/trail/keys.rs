@@ -3,9 +3,9 @@
 use sessile::{base::keys::Keys, records::audit::verify::Wrong};
 
 use super::{Trail, full, ids, look, one, record};
-use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines, sessile};
+use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines_and_citus, sessile};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_second_key_put_first_seals_and_the_old_links_stay_good,
     a_link_with_a_missing_key_is_not_called_broken,
     a_command_with_a_different_key_file_is_refused,

@@ -10,9 +10,9 @@ use sessile::{
 };
 
 use super::{Trail, add_account, full, look, record};
-use crate::support::{TestDb, on_both_engines};
+use crate::support::{TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     eight_writers_of_one_account_make_one_chain,
     writers_of_many_accounts_never_deadlock,
     an_error_after_a_record_rolls_it_back,

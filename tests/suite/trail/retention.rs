@@ -11,10 +11,10 @@ use sessile::{
 use super::{Trail, full, ids, look, one, record};
 use crate::{
     centre::{KIM, serve, signed_in},
-    support::{TestDb, on_both_engines, sessile},
+    support::{TestDb, on_both_engines_and_citus, sessile},
 };
 
-on_both_engines! {
+on_both_engines_and_citus! {
     old_events_go_and_the_rest_verifies,
     a_missing_event_is_still_noticed,
     a_checkpoint_cannot_be_made_up_changed_or_put_back,

@@ -6,9 +6,9 @@ use sessile::{
 };
 
 use super::{Trail, add_account, full, ids, one, record};
-use crate::support::{Engine, TestDb, on_both_engines};
+use crate::support::{Engine, TestDb, on_both_engines_and_citus};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     a_change_of_any_column_is_found,
     a_deleted_event_is_found,
     events_that_changed_places_are_found,

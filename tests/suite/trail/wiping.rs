@@ -8,9 +8,9 @@ use sessile::records::{
 };
 
 use super::{Trail, ids, one, record};
-use crate::support::{Engine, TestDb, on_both_engines, run};
+use crate::support::{Engine, TestDb, on_both_engines_and_citus, run};
 
-on_both_engines! {
+on_both_engines_and_citus! {
     an_old_address_goes_with_its_salt_and_the_chain_stays_whole,
     addresses_of_unused_sessions_are_wiped,
 }

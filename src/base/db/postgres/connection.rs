@@ -69,8 +69,9 @@ impl Connection {
         Ok(Self { inner, driver })
     }
 
-    /// How many commits so far may not have reached the synchronous standby. If a commit's wait for the standby is
-    /// cancelled, PostgreSQL still reports success and only sends a warning.
+    /// How many commits so far may not have reached the synchronous standby, or the worker of a Citus cluster. If a
+    /// commit's wait for the standby is cancelled, or a worker goes away before it has committed, the server still reports
+    /// success and only sends a warning.
     pub fn warnings(&self) -> u64 {
         self.driver.warnings.load(Ordering::Acquire)
     }
@@ -126,7 +127,7 @@ where
             };
             match message {
                 // Count the warning before the answer of its commit is passed on.
-                Some(Ok(AsyncMessage::Notice(notice))) if is_about_the_standby(&notice) => {
+                Some(Ok(AsyncMessage::Notice(notice))) if doubts_commit(&notice) => {
                     counter.fetch_add(1, Ordering::Release);
                 }
                 Some(Ok(AsyncMessage::Notification(notification))) => {
@@ -145,11 +146,14 @@ where
     Driver { warnings, ended, _stop: stop, timeline: None }
 }
 
+/// The functions of PostgreSQL and Citus that warn when a commit may not have reached the standby, or a worker.
+const DOUBT_COMMIT: [&str; 2] = ["SyncRepWaitForLSN", "FinishRemoteTransactionCommit"];
+
 /// Recognises the warning by the name of the server's source function: the text is in the server's language, and the
 /// code is shared by all warnings. A warning without that name counts as well.
-fn is_about_the_standby(notice: &DbError) -> bool {
+fn doubts_commit(notice: &DbError) -> bool {
     let is_warning = notice.code().code().starts_with("01") || *notice.code() == SqlState::ADMIN_SHUTDOWN;
-    is_warning && notice.routine().is_none_or(|routine| routine == "SyncRepWaitForLSN")
+    is_warning && notice.routine().is_none_or(|routine| DOUBT_COMMIT.contains(&routine))
 }
 
 /// Applies the session settings and checks that the server is a primary, in one round trip. PgBouncer rejects `options`

@@ -109,16 +109,13 @@ pub async fn sweep(db: &Db) -> Result<usize> {
 }
 
 async fn delete_old(conn: &mut Conn<'_>) -> Result<usize> {
-    let old: Vec<(String, Vec<u8>)> = run!(
-        conn,
-        load(ForUpdate::skip_locked(
-            app_codes::table
-                .filter(app_codes::created_at.le(before_now(KEPT)))
-                .order((app_codes::created_at, app_codes::account_id, app_codes::secret_hash))
-                .limit(BATCH)
-                .select((app_codes::account_id, app_codes::secret_hash))
-        ))
-    )?;
+    let oldest = app_codes::table
+        .filter(app_codes::created_at.le(before_now(KEPT)))
+        .order((app_codes::created_at, app_codes::account_id, app_codes::secret_hash))
+        .limit(BATCH)
+        .select((app_codes::account_id, app_codes::secret_hash));
+    let Some(oldest) = ForUpdate::skip_locked_across(conn, oldest).await? else { return Ok(0) };
+    let old: Vec<(String, Vec<u8>)> = run!(conn, load(oldest))?;
     if old.is_empty() {
         return Ok(0);
     }

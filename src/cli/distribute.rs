@@ -1,0 +1,31 @@
+//! `sessile distribute`: distributes the tables over the workers of a Citus cluster. Called by [`run`](super::run).
+//!
+//! Invariant: it may run beside servers, and again: what is distributed already stays as it is.
+
+use super::{
+    open::{open_to_read, print_place},
+    output::say,
+};
+use crate::base::{db::citus::Outcome, error::Result, settings::Settings};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only says what it would do
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Distributes the tables, and prints a line for each.
+pub async fn run(args: &Args, settings: &Settings) -> Result<()> {
+    if !args.dry_run {
+        print_place(settings);
+    }
+    let db = open_to_read(settings).await?;
+    // A line that cannot be printed stops nothing.
+    let tell = Box::new(|line: &str| drop(say(line)));
+    match (db.distribute(args.dry_run, tell).await?, args.dry_run) {
+        (Outcome::Nothing, _) => say("all tables are distributed already"),
+        (Outcome::Tables(many), true) => say(&format!("{many} tables would be distributed")),
+        (Outcome::Tables(many), false) => say(&format!("{many} tables are distributed")),
+    }
+}
