@@ -15,15 +15,14 @@ pub enum Trouble {
     Restart,
     Killed,
     Frozen,
-    Suspend,
     KillDatabase,
     Reconnect,
     Pause,
 }
 
 impl Trouble {
-    pub const ALL: [Self; 7] =
-        [Self::Restart, Self::Killed, Self::Frozen, Self::Suspend, Self::KillDatabase, Self::Reconnect, Self::Pause];
+    pub const ALL: [Self; 6] =
+        [Self::Restart, Self::Killed, Self::Frozen, Self::KillDatabase, Self::Reconnect, Self::Pause];
 
     /// Makes the trouble, lets `meanwhile` happen, and ends the trouble.
     pub fn happen(self, pooler: &mut Pooler, database: &str, meanwhile: impl FnOnce()) {
@@ -34,11 +33,6 @@ impl Trouble {
                 pooler.signal("-STOP");
                 meanwhile();
                 pooler.signal("-CONT");
-            }
-            Self::Suspend => {
-                pooler.command("SUSPEND");
-                meanwhile();
-                pooler.command("RESUME");
             }
             Self::KillDatabase => {
                 pooler.command(&format!("KILL {database}"));
