@@ -175,7 +175,7 @@ impl Members {
         let last = |member: &Member| {
             let log = std::fs::read_to_string(member.folder.join("log")).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
-            format!("db{}:\n{}\n", member.n + 1, lines[lines.len().saturating_sub(15)..].join("\n"))
+            format!("db{}:\n{}\n", member.n + 1, lines[lines.len().saturating_sub(40)..].join("\n"))
         };
         self.members.iter().map(last).collect()
     }
@@ -191,6 +191,9 @@ impl Members {
 
 impl Drop for Members {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the last lines of the members' logs:\n{}", self.log());
+        }
         for n in 0..self.members.len() {
             self.kill(n);
         }
@@ -262,6 +265,8 @@ impl Member {
             ("--listen-peer-urls", own_peer),
             ("--initial-advertise-peer-urls", own_peer),
             ("--initial-cluster", &peers),
+            ("--heartbeat-interval", "200"),
+            ("--election-timeout", "2000"),
             ("--log-level", "error"),
         ];
         let etcd = etcd.into_iter().flat_map(|(option, value)| [option, value]);
@@ -365,6 +370,7 @@ fn programs() -> PathBuf {
 
 fn signal(name: &str, processes: &[String]) {
     if !processes.is_empty() {
-        let _ = Command::new("kill").arg(name).args(processes).status();
+        // Some may have ended meanwhile.
+        let _ = Command::new("kill").arg(name).args(processes).stderr(Stdio::null()).status();
     }
 }
