@@ -13,7 +13,6 @@ use crate::{
 
 /// Two nodes whose requests go through PgBouncer. The listeners go past it if `past` is set.
 async fn nodes(db: &TestDb, pooled: &TestDb, past: bool) -> [Server; 2] {
-    add_user(db, KIM, "owner");
     let own = [("SESSILE_LISTEN_DATABASE_URL", db.url())];
     let more = [MORE, if past { &own[..] } else { &[] }].concat();
     let nodes = [(); 2].map(|()| Server::start(pooled, &more));
@@ -24,6 +23,7 @@ async fn nodes(db: &TestDb, pooled: &TestDb, past: bool) -> [Server; 2] {
 }
 
 async fn ends_are_honoured(db: TestDb, past: bool, name: &str) {
+    add_user(&db, KIM, "owner");
     let mut pooler = Pooler::start(&db, "session");
     pooler.wait_until_ready();
     let pooled = through(&db, &pooler);
