@@ -1,10 +1,12 @@
 //! Two nodes behind PgBouncer in session mode: the cache works, and no end is missed whatever happens to PgBouncer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{
     KIM,
-    ends::{MORE, beside, pause, rounds, served},
+    ends::{MORE, pause, rounds, served},
     has_lease, metric,
-    readers::watch_ends,
+    readers::{watch_ends, watch_ends_around},
 };
 use crate::{
     process::pooler::{Pooler, Trouble, name_of, through},
@@ -34,12 +36,18 @@ async fn ends_are_honoured(db: TestDb, past: bool, name: &str) {
         assert!(metric(node, "sessile_session_cache_hits_total") > 0.0, "nothing was answered from memory");
     }
     let database = name_of(&db);
-    let mut troubles = Trouble::ALL.into_iter().cycle();
-    let trouble = || {
-        troubles.next().into_iter().for_each(|trouble| trouble.happen(&mut pooler, &database, || pause(700)));
-        pause(700);
-    };
-    beside(trouble, || watch_ends(&served(&nodes), rounds())).check(&format!("PgBouncer in trouble, {name}"));
+    let over = AtomicBool::new(false);
+    let watched = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for trouble in Trouble::ALL {
+                pause(700);
+                trouble.happen(&mut pooler, &database, || pause(700));
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        watch_ends_around(&served(&nodes), rounds(), &over)
+    });
+    watched.check(&format!("PgBouncer in trouble, {name}"));
     for node in &nodes {
         has_lease(node).await;
     }
