@@ -1,10 +1,12 @@
 //! Two nodes behind PgBouncer in session mode: the cache works, and no end is missed whatever happens to PgBouncer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{
     KIM,
-    ends::{MORE, beside, pause, rounds, served},
+    ends::{MORE, pause, rounds, served},
     has_lease, metric,
-    readers::watch_ends,
+    readers::{watch_ends, watch_ends_around},
 };
 use crate::{
     process::pooler::{Pooler, Trouble, name_of, through},
@@ -13,7 +15,6 @@ use crate::{
 
 /// Two nodes whose requests go through PgBouncer. The listeners go past it if `past` is set.
 async fn nodes(db: &TestDb, pooled: &TestDb, past: bool) -> [Server; 2] {
-    add_user(db, KIM, "owner");
     let own = [("SESSILE_LISTEN_DATABASE_URL", db.url())];
     let more = [MORE, if past { &own[..] } else { &[] }].concat();
     let nodes = [(); 2].map(|()| Server::start(pooled, &more));
@@ -24,6 +25,7 @@ async fn nodes(db: &TestDb, pooled: &TestDb, past: bool) -> [Server; 2] {
 }
 
 async fn ends_are_honoured(db: TestDb, past: bool, name: &str) {
+    add_user(&db, KIM, "owner");
     let mut pooler = Pooler::start(&db, "session");
     pooler.wait_until_ready();
     let pooled = through(&db, &pooler);
@@ -34,12 +36,18 @@ async fn ends_are_honoured(db: TestDb, past: bool, name: &str) {
         assert!(metric(node, "sessile_session_cache_hits_total") > 0.0, "nothing was answered from memory");
     }
     let database = name_of(&db);
-    let mut troubles = Trouble::ALL.into_iter().cycle();
-    let trouble = || {
-        troubles.next().into_iter().for_each(|trouble| trouble.happen(&mut pooler, &database, || pause(700)));
-        pause(700);
-    };
-    beside(trouble, || watch_ends(&served(&nodes), rounds())).check(&format!("PgBouncer in trouble, {name}"));
+    let over = AtomicBool::new(false);
+    let watched = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for trouble in Trouble::ALL {
+                pause(700);
+                trouble.happen(&mut pooler, &database, || pause(700));
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        watch_ends_around(&served(&nodes), rounds(), &over)
+    });
+    watched.check(&format!("PgBouncer in trouble, {name}"));
     for node in &nodes {
         has_lease(node).await;
     }

@@ -24,7 +24,7 @@ pub fn rounds() -> usize {
 }
 
 /// Runs `trouble` again and again, beside `work`.
-pub fn beside<T>(mut trouble: impl FnMut() + Send, work: impl FnOnce() -> T) -> T {
+fn beside<T>(mut trouble: impl FnMut() + Send, work: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {

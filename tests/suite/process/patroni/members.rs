@@ -60,9 +60,8 @@ impl Members {
             std::fs::write(member.folder.join("patroni.yml"), member.configuration()).unwrap();
         }
         give(&all.folder);
-        for n in 0..MEMBERS {
-            all.start_again(n);
-        }
+        all.members.iter_mut().for_each(Member::start_etcd);
+        all.members.iter_mut().for_each(Member::start_patroni);
         all.wait_until_whole();
         all.sql("CREATE DATABASE sessile OWNER sessile");
         all
@@ -133,7 +132,10 @@ impl Members {
 
     /// Starts a killed member, or kills and starts its Patroni and etcd.
     pub fn start_again(&mut self, n: usize) {
-        self.members[n].start();
+        let member = &mut self.members[n];
+        member.kill_daemons();
+        member.start_etcd();
+        member.start_patroni();
     }
 
     /// Suspends all processes of the member until the returned guard is dropped.
@@ -173,7 +175,7 @@ impl Members {
         let last = |member: &Member| {
             let log = std::fs::read_to_string(member.folder.join("log")).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
-            format!("db{}:\n{}\n", member.n + 1, lines[lines.len().saturating_sub(15)..].join("\n"))
+            format!("db{}:\n{}\n", member.n + 1, lines[lines.len().saturating_sub(40)..].join("\n"))
         };
         self.members.iter().map(last).collect()
     }
@@ -182,13 +184,16 @@ impl Members {
         let give_up = Instant::now() + PATIENCE;
         while !holds() {
             assert!(Instant::now() < give_up, "{what} did not come within {PATIENCE:?}:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(250));
         }
     }
 }
 
 impl Drop for Members {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the last lines of the members' logs:\n{}", self.log());
+        }
         for n in 0..self.members.len() {
             self.kill(n);
         }
@@ -247,8 +252,7 @@ impl Member {
         })
     }
 
-    fn start(&mut self) {
-        self.kill_daemons();
+    fn start_etcd(&mut self) {
         let peers = std::fs::read_to_string(self.folder.join("peers")).unwrap();
         let own_peer = peers.split(',').nth(self.n).and_then(|peer| peer.split_once('=')).expect("a peer").1;
         let (name, client) = (format!("db{}", self.n + 1), format!("http://127.0.0.1:{}", self.etcd));
@@ -261,12 +265,23 @@ impl Member {
             ("--listen-peer-urls", own_peer),
             ("--initial-advertise-peer-urls", own_peer),
             ("--initial-cluster", &peers),
+            ("--heartbeat-interval", "200"),
+            ("--election-timeout", "2000"),
             ("--log-level", "error"),
         ];
         let etcd = etcd.into_iter().flat_map(|(option, value)| [option, value]);
+        self.daemons.push(self.daemon("/usr/bin/etcd", etcd.collect()));
+    }
+
+    /// Waits until etcd has found its others, without which Patroni 3.0 exits, and starts Patroni.
+    fn start_patroni(&mut self) {
+        let give_up = Instant::now() + PATIENCE;
+        while !Self::answer_of(self.etcd, "GET /version").is_some_and(|answer| answer.contains("\"etcdcluster\":\"3")) {
+            assert!(Instant::now() < give_up, "etcd of db{} does not start", self.n + 1);
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let configuration = self.folder.join("patroni.yml").display().to_string();
-        self.daemons =
-            vec![self.daemon("/usr/bin/etcd", etcd.collect()), self.daemon("/usr/bin/patroni", vec![&configuration])];
+        self.daemons.push(self.daemon("/usr/bin/patroni", vec![&configuration]));
     }
 
     fn daemon(&self, program: &str, args: Vec<&str>) -> Child {
@@ -285,15 +300,20 @@ impl Member {
 
     /// Whether Patroni says that this member is the primary. Not if it does not answer.
     fn is_primary(&self) -> bool {
+        Self::answer_of(self.rest, "OPTIONS /primary").is_some_and(|answer| answer.contains(" 200 "))
+    }
+
+    /// The answer on a port of this machine, if it comes soon.
+    fn answer_of(port: u16, request: &str) -> Option<String> {
         let ask = || {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.rest))?;
+            let mut stream = TcpStream::connect(("127.0.0.1", port))?;
             stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-            stream.write_all(b"OPTIONS /primary HTTP/1.0\r\n\r\n")?;
-            let mut head = [0; 12];
-            stream.read_exact(&mut head)?;
-            std::io::Result::Ok(head.ends_with(b" 200"))
+            write!(stream, "{request} HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            std::io::Result::Ok(answer)
         };
-        ask().unwrap_or(false)
+        ask().ok()
     }
 
     fn daemon_processes(&self) -> Vec<String> {
@@ -350,6 +370,7 @@ fn programs() -> PathBuf {
 
 fn signal(name: &str, processes: &[String]) {
     if !processes.is_empty() {
-        let _ = Command::new("kill").arg(name).args(processes).status();
+        // Some may have ended meanwhile.
+        let _ = Command::new("kill").arg(name).args(processes).stderr(Stdio::null()).status();
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::support::{Client, Server, TestDb, eventually};
 
 /// How often each fault happens.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 /// `ttl` of `ops/patroni/patroni.yml`, and as long again for the rest on a busy machine.
 const AGAIN: Duration = Duration::from_secs(40);
 
@@ -123,7 +123,7 @@ fn members() -> Option<Members> {
 /// Runs two nodes with these URLs, and lets each fault happen under load.
 fn fail_over(way: &str, members: &mut Members, urls: [&str; 2], faults: &[Fault]) {
     let db = TestDb::in_own_postgres(members.url());
-    let mut storm = Storm::new(&db, 6);
+    let mut storm = Storm::new(&db, 4);
     let front = lasting_port();
     let public = format!("http://localhost:{front}");
     let more = |url| {
@@ -145,7 +145,9 @@ fn fail_over(way: &str, members: &mut Members, urls: [&str; 2], faults: &[Fault]
                 log.wait_for_changes(20);
                 let struck = log.now();
                 fault.happen(members, log);
-                outages.push(Outage::since(struck, &log.entries()));
+                let outage = Outage::since(struck, &log.entries());
+                println!("{fault:?}: no answer for {:?}, no change for {:?}", outage.answers, outage.changes);
+                outages.push(outage);
             }
         });
         storm.check_at(&client, fault.words(), &db, || nodes.each_ref().map(|node| node.log()).join("\n"));

@@ -23,7 +23,7 @@ impl Pooler {
         let (host, target) = place(db);
         let settings = format!(
             "[databases]\n* = host={host} port={target} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 30\n\
+             unix_socket_dir =\nauth_type = any\nadmin_users = postgres\nserver_login_retry = 1\npool_mode = {mode}\ndefault_pool_size = 30\n\
              logfile = {0}/log\npidfile = {0}/pid\n",
             folder.display()
         );

@@ -1,12 +1,16 @@
-//! PgBouncer is restarted, killed, paused and reconnected under load, while the listener goes past it or through it.
+//! PgBouncer is restarted, killed, paused and reconnected under load, and PostgreSQL behind it is restarted. The listener
+//! goes past PgBouncer or through it.
 
 use std::time::Duration;
 
 use super::{
-    super::faults::{Log, MORE, Storm, rounds, serves_again},
+    super::{
+        cluster::Cluster,
+        faults::{Log, MORE, Storm, rounds, serves_again},
+    },
     Pooler, through,
 };
-use crate::support::{Engine, Server, TestDb};
+use crate::support::{Server, TestDb};
 
 /// What operators and accidents do to PgBouncer. Each makes requests fail for a while, except `Reconnect` and `Pause`,
 /// which wait for clients of session mode to leave.
@@ -15,15 +19,14 @@ pub enum Trouble {
     Restart,
     Killed,
     Frozen,
-    Suspend,
     KillDatabase,
     Reconnect,
     Pause,
 }
 
 impl Trouble {
-    pub const ALL: [Self; 7] =
-        [Self::Restart, Self::Killed, Self::Frozen, Self::Suspend, Self::KillDatabase, Self::Reconnect, Self::Pause];
+    pub const ALL: [Self; 6] =
+        [Self::Restart, Self::Killed, Self::Frozen, Self::KillDatabase, Self::Reconnect, Self::Pause];
 
     /// Makes the trouble, lets `meanwhile` happen, and ends the trouble.
     pub fn happen(self, pooler: &mut Pooler, database: &str, meanwhile: impl FnOnce()) {
@@ -34,11 +37,6 @@ impl Trouble {
                 pooler.signal("-STOP");
                 meanwhile();
                 pooler.signal("-CONT");
-            }
-            Self::Suspend => {
-                pooler.command("SUSPEND");
-                meanwhile();
-                pooler.command("RESUME");
             }
             Self::KillDatabase => {
                 pooler.command(&format!("KILL {database}"));
@@ -84,7 +82,7 @@ fn troubles_of_pgbouncer_lose_nothing_with_a_listener_through_it() {
 }
 
 fn suffer(name: &str, more: impl Fn(&TestDb) -> Vec<(&'static str, String)>) {
-    let db = TestDb::new(Engine::Postgres);
+    let (postgres, db) = Cluster::start();
     let storm = Storm::new(&db, 12);
     let mut pooler = Pooler::start(&db, "session");
     pooler.wait_until_ready();
@@ -101,6 +99,11 @@ fn suffer(name: &str, more: impl Fn(&TestDb) -> Vec<(&'static str, String)>) {
                 trouble.happen(&mut pooler, &database, || be_there(trouble, log));
                 serves_again(&format!("{name}: {trouble:?}"), log, log.now());
             }
+            log.wait_for_changes(10);
+            postgres.stop_as("immediate");
+            log.wait_for_away(30);
+            postgres.start_again();
+            serves_again(&format!("{name}: PostgreSQL restarted"), log, log.now());
         }
         log.wait_for_changes(10);
     });
