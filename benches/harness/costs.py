@@ -47,6 +47,7 @@ def measure_size(setup, postgres, size):
     numbers = random.Random(1).sample(range(size), 4 * count)
     parts = [numbers[part * count:(part + 1) * count] for part in range(4)]
     emails = instance.emails(size)
+    taken = [f'{table} {size_of(instance, table) / size:,.0f}' for table in ('sessions', 'devices', 'accounts')]
     instance.rows.run('CHECKPOINT')
     say(f'{size:,} sessions: measuring …')
     with instance.serve() as server:
@@ -54,7 +55,8 @@ def measure_size(setup, postgres, size):
         browsers = []
         rows = [
             gauge.row('sign-in, new browser', count, lambda: browsers.extend(sign_in(gauge, emails[n]) for n in parts[0])),
-            gauge.row('sign-in, known browser', count, lambda: [sign_in(gauge, emails[n], browser)
+            gauge.row('first read after a sign-in', count, lambda: gauge.read(map('; '.join, browsers))),
+            gauge.row('sign-in, known browser', count, lambda: [sign_in(gauge, emails[n], device_of(browser))
                                                                  for n, browser in zip(parts[0], browsers)]),
             gauge.row('read that is a touch', count, lambda: gauge.read([cookies[n] for n in parts[1]], settle=True)),
             gauge.row('read from the database', count, lambda: gauge.read([cookies[n] for n in parts[1]])),
@@ -69,16 +71,24 @@ def measure_size(setup, postgres, size):
         rows.append(gauge.row('read from memory', count * 5, lambda: gauge.read(read * 5), beats=True))
     print(f'\n{size:,} sessions, {count} operations each:')
     show(COLUMNS, rows)
+    print(f'\nBytes of a row with its indexes: {", ".join(taken)}.', flush=True)
+
+
+def size_of(instance, table):
+    return int(instance.rows.run(f"SELECT pg_total_relation_size('{table}')"))
 
 
 def sign_in(gauge, email, cookies=None):
-    """Signs in from an address of its own. Returns the cookie of the device."""
+    """Signs in from an address of its own. Returns the cookies."""
     address = '.'.join(str(random.randrange(1, 255)) for _ in range(4))
     headers = {'Content-Type': 'application/json', 'Origin': gauge.origin, 'X-Forwarded-For': address}
     headers |= {'Cookie': cookies} if cookies else {}
     answer = gauge.ask('POST', '/api/establish-session', headers, json.dumps({'email': email, 'password': PASSWORD}))
-    sent = [value.split(';')[0] for name, value in answer.getheaders() if name.lower() == 'set-cookie']
-    return '; '.join(cookie for cookie in sent if not cookie.startswith('aiq_session'))
+    return [value.split(';')[0] for name, value in answer.getheaders() if name.lower() == 'set-cookie']
+
+
+def device_of(cookies):
+    return '; '.join(cookie for cookie in cookies if not cookie.startswith('aiq_session'))
 
 
 class Gauge:

@@ -1,5 +1,6 @@
 """`scripts/bench notify`: what the messages between nodes cost PostgreSQL, by the number of nodes that listen."""
 import re
+import shutil
 import subprocess
 import time
 
@@ -40,10 +41,14 @@ def run(options):
         if missing:
             raise SystemExit(missing)
     allow_many_files()
-    # With enough connections for all nodes.
-    with Postgres(temporary_folder(), connections=max(LISTENERS) + 50) as postgres:
-        prepare(postgres)
-        rows = [measure(options, postgres, count) for count in LISTENERS if count <= options.listeners]
+    folder = temporary_folder()
+    try:
+        # With enough connections for all nodes.
+        with Postgres(folder, connections=max(LISTENERS) + 50) as postgres:
+            prepare(postgres)
+            rows = [measure(options, postgres, count) for count in LISTENERS if count <= options.listeners]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     show(['listening nodes', 'µs of a beat, quiet', 'µs of a wake-up, quiet', 'beats/s', 'µs of each',
           'confirmations/s', 'µs of each', 'ends/s', 'µs of each'], [row for row, _ in rows])
     print(f'\nChanges that reach the disk and are not announced: {rows[0][1]:,.0f} a second.')

@@ -62,7 +62,7 @@ fn tables_for_many_nodes() {
     let today = Setting { ends: 10.0, sign_ins: 40.0, touches: 500.0, ..QUIET };
     let by_channel = Setting { costs: Costs { wakes_only_interested: true, ..Costs::MEASURED }, ..today.clone() };
     let gathered = Setting { gathers: Some(Duration::from_millis(20)), ..today.clone() };
-    let designs = [("today", &today), ("channels", &by_channel), ("gathered", &gathered)];
+    let designs = [("as it is", &today), ("wake-ups by channel", &by_channel), ("gathered", &gathered)];
     for (name, setting) in designs {
         println!("\n{name}, 10 ends, 40 sign-ins and 500 touches a second: {BY_NODES}");
         for nodes in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000] {

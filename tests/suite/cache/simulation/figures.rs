@@ -57,13 +57,13 @@ impl Figures {
         self.without_lease.as_secs_f64() / (self.time.as_secs_f64() * self.nodes as f64)
     }
 
-    /// Whether the nodes keep their leases, the ends are acknowledged by confirmations, and a part of the server is free.
+    /// Whether all nodes keep their leases, and the ends are acknowledged by confirmations, nearly all of them soon.
     pub fn is_carried(&self) -> bool {
         let is_served = self.acknowledged.len() as f64 >= self.ends as f64 * 0.95 - 20.0 && self.by_patience == 0;
         let has_leases = self.nodes_with_lease == self.nodes && self.losses == 0;
-        is_served && has_leases && self.busy_cores() < self.cores as f64 * MOST_BUSY && self.locked() < MOST_BUSY
+        is_served && has_leases && self.acknowledged_within(0.99) < SOON
     }
 }
 
-/// How much of the server may be in use.
-const MOST_BUSY: f64 = 0.7;
+/// Half of what a node waits at most.
+const SOON: Duration = Duration::from_millis(250);
