@@ -72,7 +72,8 @@
 //! attempt holds only counts, and waits only for counts and heads.
 //!
 //! Background work either locks one row in the same order, or locks batches of sessions that no other transaction has
-//! locked (`SKIP LOCKED`). Touches are flushed in statements of at most 2,000 touches, in order of account and id. SQLite
+//! locked (`SKIP LOCKED`). On tables that are [distributed](base::db::citus) no statement can lock such a batch, so one
+//! transaction at a time does this work. Touches are flushed in statements of at most 2,000 touches, in order of account and id. SQLite
 //! has one writer, and every writing transaction begins with `BEGIN IMMEDIATE`.
 //!
 //! # Errors

@@ -23,6 +23,7 @@ pub mod migrate;
 mod nodes;
 mod notify;
 mod pairs;
+mod parts;
 mod place;
 mod pools;
 mod postgres;
@@ -50,6 +51,7 @@ pub use self::{
     message::{FENCE, Heard, LONGEST_TEXT},
     notify::{announce, mention},
     pairs::{PairIn, pair_in},
+    parts::by_part,
     place::{Place, Present},
     statement::{Counted, ForUpdate, LivingAnd, TrailHead, TrailHeads},
     together::{Together, apart, columns, first_of},

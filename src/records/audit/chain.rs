@@ -188,16 +188,32 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Loc
 }
 
 async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<LockedHead>> {
-    let ids: Vec<&str> = ids.iter().copied().collect();
-    let mut heads = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(conn.at_once(ids.len())) {
-        let newest = audit::table.filter(audit::account_id.eq(trails::account_id)).select(max(audit::id));
-        let some = trails::table.filter(trails::account_id.eq_any(ids)).order(trails::account_id);
-        let some: Vec<LockedHead> =
-            run!(conn, load(ForUpdate::wait(some.select((TrailHead::as_select(), now(), newest.single_value())))))?;
-        heads.extend(some);
+    if conn.is_distributed() {
+        let mut heads = Vec::with_capacity(ids.len());
+        for id in ids {
+            heads.extend(lock_on_worker(conn, id).await?);
+        }
+        return Ok(heads);
     }
-    Ok(heads)
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    let newest = audit::table.filter(audit::account_id.eq(trails::account_id)).select(max(audit::id)).single_value();
+    run!(
+        conn,
+        load(ForUpdate::wait(trails::table.filter(trails::account_id.eq_any(ids)).order(trails::account_id).select((
+            TrailHead::as_select(),
+            now(),
+            newest
+        ))))
+    )
+}
+
+/// Locks one head, with a statement that one worker can run alone: it names the account for each table.
+async fn lock_on_worker(conn: &mut Conn<'_>, id: &str) -> Result<Option<LockedHead>> {
+    let newest = audit::table.filter(audit::account_id.eq(id)).select(max(audit::id)).single_value();
+    let head = trails::table.filter(trails::account_id.eq(id));
+    let mut heads: Vec<LockedHead> =
+        run!(conn, load(ForUpdate::wait(head.select((TrailHead::as_select(), now(), newest)))))?;
+    Ok(heads.pop())
 }
 
 /// Appends links to chains.

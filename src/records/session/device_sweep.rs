@@ -53,7 +53,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
         .filter(others.field(devices::last_seen).gt(devices::last_seen));
     let old = devices::table
         .filter(devices::last_seen.le(before_now(FORGOTTEN)))
-        .filter(not(exists(unended_sessions!())))
+        .filter(not(exists(unended_sessions!(devices::account_id))))
         .filter(devices::acknowledged_at.is_null().or(exists(later_acknowledged)))
         .order(devices::last_seen)
         .limit(BATCH)
@@ -77,7 +77,7 @@ pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
         load(
             unanswered()
                 .filter(devices::first_seen.le(newest_to_go))
-                .filter(not(exists(unended_sessions!())))
+                .filter(not(exists(unended_sessions!(account_id))))
                 .order((devices::first_seen, devices::id.desc()))
                 .limit(BATCH)
                 .select((devices::account_id, devices::id))
@@ -100,9 +100,9 @@ async fn delete(conn: &mut Conn<'_>, found: &[(String, String)]) -> Result<usize
 
 /// The sessions of a device that have not ended.
 macro_rules! unended_sessions {
-    () => {
+    ($account_id:expr) => {
         sessions::table
-            .filter(sessions::account_id.eq(devices::account_id))
+            .filter(sessions::account_id.eq($account_id))
             .filter(sessions::device_id.eq(devices::id.nullable()))
             .filter(has_not_ended())
     };

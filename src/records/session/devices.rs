@@ -77,7 +77,7 @@ pub async fn in_use(conn: &mut Conn<'_>, account_id: &str) -> Result<InUse> {
     // Read only the newest ended session of each device, through an index of ended sessions. The account has few
     // sessions that have not ended, so these are all read.
     let ended = || {
-        let of_account = sessions::table.filter(sessions::account_id.eq(devices::account_id));
+        let of_account = sessions::table.filter(sessions::account_id.eq(account_id));
         let of_device = of_account.filter(sessions::device_id.eq(devices::id.nullable()));
         of_device.filter(has_ended()).order(sessions::last_activity.desc()).limit(1)
     };
@@ -134,7 +134,7 @@ pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Res
     // Read only the newest ended session of each device, through an index of ended sessions. The account has few
     // sessions that have not ended, so these are all read.
     let ended = || {
-        let of_account = sessions::table.filter(sessions::account_id.eq(devices::account_id));
+        let of_account = sessions::table.filter(sessions::account_id.eq(account_id));
         let of_device = of_account.filter(sessions::device_id.eq(devices::id.nullable()));
         of_device.filter(has_ended()).order(sessions::last_activity.desc()).limit(1)
     };

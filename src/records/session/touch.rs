@@ -15,7 +15,7 @@ use super::{
     record::{Record, SessionRef},
 };
 use crate::base::{
-    db::{Conn, Db, Instant, TouchRow, Touches, citus::by_part},
+    db::{Conn, Db, Instant, TouchRow, Touches, by_part},
     error::Result,
 };
 

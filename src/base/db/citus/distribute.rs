@@ -7,7 +7,7 @@ use diesel::{QueryableByName, sql_query, sql_types::Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
 use super::{
-    Line,
+    look::Line,
     placement::{Placement, Table, tables, workers},
 };
 use crate::base::error::{Error, Result};

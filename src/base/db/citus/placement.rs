@@ -10,7 +10,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
-use super::{Line, look};
+use super::look::{Line, look};
 use crate::base::{db::foreign, error::Result};
 
 /// The table with which the tables of accounts are placed together.
@@ -103,7 +103,7 @@ struct Row {
 
 /// The tables in the current schema, in the order in which they must be distributed. Only on a server with Citus.
 pub(super) async fn tables(conn: &mut AsyncPgConnection) -> Result<Vec<Table>> {
-    let ours: Vec<String> = foreign::ours()?.into_iter().collect();
+    let ours: Vec<String> = foreign::ours()?.into_iter().filter(|name| name != foreign::RECORD).collect();
     let query = "SELECT relname::text AS name, \
          coalesce((SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] \
          WHERE indrelid = c.oid AND indisprimary), '') AS first_of_key, \
