@@ -20,7 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The programs that are not installed.
 pub fn missing() -> Vec<&'static str> {
-    let places = [("patroni", "/usr/bin/patroni"), ("etcd", "/usr/bin/etcd"), ("HAProxy", "/usr/sbin/haproxy")];
+    let places = [
+        ("patroni", "/usr/bin/patroni"),
+        ("etcd-server", "/usr/bin/etcd"),
+        ("python3-etcd", "/usr/lib/python3/dist-packages/etcd"),
+        ("haproxy", "/usr/sbin/haproxy"),
+    ];
     places.into_iter().filter(|(_, place)| !Path::new(place).exists()).map(|(name, _)| name).collect()
 }
 
@@ -227,7 +232,7 @@ impl Member {
         let mut changes = vec![
             ("name: db1".to_owned(), format!("name: db{}", self.n + 1)),
             // Otherwise Patroni asks etcd for its addresses and bypasses the proxies.
-            ("etcd3:".to_owned(), "etcd3:\n  use_proxies: true".to_owned()),
+            ("\netcd:\n".to_owned(), "\netcd:\n  use_proxies: true\n".to_owned()),
             (
                 "connect_address: 10.0.0.11:8008".to_owned(),
                 format!("connect_address: {}", local(self.from_others.1.port)),
@@ -265,12 +270,13 @@ impl Member {
             ("--listen-peer-urls", own_peer),
             ("--initial-advertise-peer-urls", own_peer),
             ("--initial-cluster", &peers),
+            ("--enable-v2", "true"),
             ("--heartbeat-interval", "200"),
             ("--election-timeout", "2000"),
             ("--log-level", "error"),
         ];
-        let etcd = etcd.into_iter().flat_map(|(option, value)| [option, value]);
-        self.daemons.push(self.daemon("/usr/bin/etcd", etcd.collect()));
+        let etcd = etcd.map(|(option, value)| format!("{option}={value}"));
+        self.daemons.push(self.daemon("/usr/bin/etcd", etcd.iter().map(String::as_str).collect()));
     }
 
     /// Waits until etcd has found its others, without which Patroni 3.0 exits, and starts Patroni.
