@@ -2,5 +2,4 @@
 -- only while that is the current one.
 ALTER TABLE instance ADD COLUMN session_generation INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
-DROP INDEX sessions_expiry;
-CREATE INDEX sessions_expiry ON sessions (generation, expires_at) WHERE ended_at IS NULL;
+CREATE INDEX sessions_generation ON sessions (generation) WHERE ended_at IS NULL;

@@ -41,8 +41,8 @@ pub use self::{
     database::Db,
     draft_rows::{DraftRow, DraftRows},
     express::{
-        CurrentGeneration, Merged, Now, ShiftedNow, UnorderedNumber, before_now, from_now, is_word, merged, now,
-        octet_length, substr,
+        CurrentGeneration, IsOfCurrentGeneration, Merged, Now, ShiftedNow, UnorderedNumber, before_now, from_now,
+        is_word, merged, now, octet_length, substr,
     },
     inspect::Schema,
     marks::Marks,
