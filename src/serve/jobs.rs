@@ -162,6 +162,7 @@ impl Pace {
 
 /// The outages of all sweeps.
 struct Sweeps {
+    outdated: Outage,
     sessions: Outage,
     counts: Outage,
     drafts: Outage,
@@ -181,6 +182,7 @@ struct Sweeps {
 impl Default for Sweeps {
     fn default() -> Self {
         Self {
+            outdated: Outage::new("ending the rows of outdated sessions before the sweep"),
             sessions: Outage::new("sweeping sessions"),
             counts: Outage::new("deleting old counts of wrong passwords"),
             drafts: Outage::new("deleting old drafts"),
@@ -202,6 +204,8 @@ impl Default for Sweeps {
 impl Sweeps {
     async fn run(&mut self, db: &Db, settings: &Settings) {
         let mut pace = Pace::default();
+        // A sweep would read all outdated sessions in each batch.
+        self.outdated.see(generation::end_outdated(db, async |_| pace.pause().await).await);
         match self.sessions.see(sweep::sweep_in_batches(db, async |_| pace.pause().await).await) {
             Some(swept) if swept != sweep::Swept::default() => {
                 tracing::info!(ended = swept.ended, deleted = swept.deleted, "swept sessions");

@@ -6,5 +6,4 @@ CREATE TABLE session_generation (
 ) STRICT;
 INSERT INTO session_generation (id, number) VALUES (1, 0);
 ALTER TABLE sessions ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
-DROP INDEX sessions_expiry;
-CREATE INDEX sessions_expiry ON sessions (generation, expires_at) WHERE ended_at IS NULL;
+CREATE INDEX sessions_generation ON sessions (generation) WHERE ended_at IS NULL;

@@ -63,8 +63,8 @@ struct TouchesOfPart<'a>(Touches<'a>);
 
 const SET: &str =
     " UPDATE sessions SET last_activity = touched.at, expires_at = touched.expires_at, ip = touched.ip FROM ";
-const LIVING: &str = "sessions.ended_at IS NULL AND sessions.last_activity < touched.at AND sessions.generation = ";
-const UNEXPIRED: &str = " AND sessions.expires_at > ";
+const LIVING: &str = "sessions.ended_at IS NULL AND sessions.last_activity < touched.at AND sessions.expires_at > ";
+const AND: &str = " AND ";
 
 impl Query for Touches<'_> {
     type SqlType = Bool;
@@ -110,9 +110,9 @@ impl Touches<'_> {
              WHERE sessions.account_id = touched.account_id AND sessions.id = touched.id AND ",
         );
         out.push_sql(LIVING);
-        out.push_sql(super::express::CURRENT_GENERATION);
-        out.push_sql(UNEXPIRED);
         out.push_sql(super::express::POSTGRES_NOW);
+        out.push_sql(AND);
+        out.push_sql(super::express::POSTGRES_IS_CURRENT);
         self.select_part(&mut out, of_part)
     }
 
@@ -163,9 +163,9 @@ impl QueryFragment<Sqlite> for Touches<'_> {
         out.push_sql(SET);
         out.push_sql("touched WHERE sessions.account_id = touched.account_id AND sessions.id = touched.id AND ");
         out.push_sql(LIVING);
-        out.push_sql(super::express::CURRENT_GENERATION);
-        out.push_sql(UNEXPIRED);
         out.push_sql(super::express::SQLITE_NOW);
+        out.push_sql(AND);
+        out.push_sql(super::express::SQLITE_IS_CURRENT);
         Ok(())
     }
 }

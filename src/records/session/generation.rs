@@ -77,7 +77,7 @@ pub async fn end_outdated(db: &Db, mut go_on: impl AsyncFnMut(usize) -> bool) ->
 }
 
 async fn end_some(conn: &mut Conn<'_>) -> Result<usize> {
-    let outdated = sessions::table.filter(is_outdated()).order((sessions::generation, sessions::expires_at));
+    let outdated = sessions::table.filter(is_outdated()).order(sessions::generation);
     let outdated = outdated.limit(BATCH).select((sessions::account_id, sessions::id));
     let Some(outdated) = ForUpdate::skip_locked_across(conn, outdated).await? else { return Ok(0) };
     let found: Vec<SessionRef> = run!(conn, load(outdated))?;
@@ -87,7 +87,7 @@ async fn end_some(conn: &mut Conn<'_>) -> Result<usize> {
 /// Ends the rows of at most 2,000 outdated sessions, after other transactions that end the same rows. Returns how many
 /// outdated sessions it found.
 pub async fn end_first(conn: &mut Conn<'_>) -> Result<usize> {
-    let outdated = sessions::table.filter(is_outdated()).order((sessions::generation, sessions::expires_at));
+    let outdated = sessions::table.filter(is_outdated()).order(sessions::generation);
     let outdated = outdated.limit(BATCH_OF_COMMAND).select((sessions::account_id, sessions::id));
     let found: Vec<SessionRef> = run!(conn, load(outdated))?;
     if found.is_empty() {

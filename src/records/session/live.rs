@@ -13,24 +13,28 @@ use diesel::{
 };
 
 use super::lifetimes::REMEMBERED;
-use crate::base::db::{CurrentGeneration, Instant, Now, ShiftedNow, before_now, now, schema::sessions};
+use crate::base::db::{
+    CurrentGeneration, Instant, IsOfCurrentGeneration, Now, ShiftedNow, before_now, now, schema::sessions,
+};
 
-/// A session of a generation that has not ended.
-type OfGeneration<Generation> = And<IsNull<sessions::ended_at>, Eq<sessions::generation, Generation>>;
+/// Not ended, and of the current generation.
+type OfGeneration = And<IsNull<sessions::ended_at>, IsOfCurrentGeneration>;
 
 /// Neither ended nor outdated nor expired: the session's key grants access.
-pub(super) fn is_live() -> And<OfGeneration<CurrentGeneration>, Gt<sessions::expires_at, Now>> {
-    has_not_ended().and(sessions::generation.eq(CurrentGeneration)).and(sessions::expires_at.gt(now()))
+pub(super) fn is_live() -> And<OfGeneration, Gt<sessions::expires_at, Now>> {
+    has_not_ended().and(IsOfCurrentGeneration).and(sessions::expires_at.gt(now()))
 }
 
 /// Live before its generation was outdated.
-pub(super) fn was_live_in(generation: i64) -> And<OfGeneration<i64>, Gt<sessions::expires_at, Now>> {
+pub(super) fn was_live_in(
+    generation: i64,
+) -> And<And<IsNull<sessions::ended_at>, Eq<sessions::generation, i64>>, Gt<sessions::expires_at, Now>> {
     has_not_ended().and(sessions::generation.eq(generation)).and(sessions::expires_at.gt(now()))
 }
 
 /// Neither outdated nor expired, whether ended or not.
-pub(super) fn is_valid() -> And<Eq<sessions::generation, CurrentGeneration>, Gt<sessions::expires_at, Now>> {
-    sessions::generation.eq(CurrentGeneration).and(sessions::expires_at.gt(now()))
+pub(super) fn is_valid() -> And<Gt<sessions::expires_at, Now>, IsOfCurrentGeneration> {
+    sessions::expires_at.gt(now()).and(IsOfCurrentGeneration)
 }
 
 /// Of a generation before the current one, whether ended or not.
@@ -50,8 +54,8 @@ pub(super) fn has_not_ended() -> IsNull<sessions::ended_at> {
 }
 
 /// Expired but not ended yet. An outdated session does not expire: it was ended by an operator.
-pub(super) fn has_expired() -> And<OfGeneration<CurrentGeneration>, LtEq<sessions::expires_at, Now>> {
-    has_not_ended().and(sessions::generation.eq(CurrentGeneration)).and(sessions::expires_at.le(now()))
+pub(super) fn has_expired() -> And<OfGeneration, LtEq<sessions::expires_at, Now>> {
+    has_not_ended().and(IsOfCurrentGeneration).and(sessions::expires_at.le(now()))
 }
 
 /// Ended, for any reason.

@@ -39,7 +39,7 @@ fn the_rules_on_the_sessions_table_detect_breaches() {
     assert!(notice(".filter(sessions::ended_at\n    .is_null())", compares_end));
     assert!(notice(".filter(sessions::expires_at.gt(now()))", compares_end));
     assert!(notice("if record.expires_at <= row.now {", compares_end));
-    assert!(notice(".filter(sessions::generation.eq(CurrentGeneration))", compares_end));
+    assert!(notice(".filter(sessions::generation.lt(CurrentGeneration))", compares_end));
     assert!(!notice("links::expires_at.le(now())", compares_end));
     assert!(!notice(".order(sessions::expires_at).limit(1)", compares_end));
 }

@@ -121,10 +121,7 @@ async fn sign_in_beside(node: &Node, meanwhile: impl AsyncFnOnce()) -> SessionKe
 
 async fn a_sign_in_under_way_gets_no_session_that_lives(db: TestDb) {
     let node = Node::new(&db).await;
-    let end_all = async || {
-        outdate_all(&node).await;
-    };
-    let key = sign_in_beside(&node, end_all).await;
+    let key = sign_in_beside(&node, async || assert_eq!(outdate_all(&node).await, 0)).await;
     assert!(!node.is_live(&key).await, "it began before, so it is ended");
     let key = sign_in_beside(&node, async || {}).await;
     assert!(node.is_live(&key).await);
