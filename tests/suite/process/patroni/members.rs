@@ -312,7 +312,8 @@ impl Member {
     /// The answer on a port of this machine, if it comes soon.
     fn answer_of(port: u16, request: &str) -> Option<String> {
         let ask = || {
-            let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+            // A suspended process accepts only a few connections, and then a new one would wait for minutes.
+            let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1))?;
             stream.set_read_timeout(Some(Duration::from_secs(1)))?;
             write!(stream, "{request} HTTP/1.0\r\n\r\n")?;
             let mut answer = String::new();
