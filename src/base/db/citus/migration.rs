@@ -29,7 +29,11 @@ impl Migration<Pg> for Adapted {
         let mut text = Recorded(String::new());
         self.0.run(&mut text)?;
         conn.batch_execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")?;
-        Ok(conn.batch_execute(&adapted(&text.0))?)
+        // One at a time: Citus passes the whole text of a batch on to the workers, which accept one statement.
+        for statement in adapted(&text.0) {
+            conn.batch_execute(&statement)?;
+        }
+        Ok(())
     }
 
     fn revert(&self, conn: &mut dyn BoxableConnection<Pg>) -> diesel::migration::Result<()> {
@@ -65,15 +69,15 @@ impl BoxableConnection<Pg> for Recorded {
     }
 }
 
-/// The text of a migration, for distributed tables.
-fn adapted(text: &str) -> String {
+/// The statements of a migration, for distributed tables.
+fn adapted(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     let code = lines.join("\n");
     let statements = code.split(';').map(str::trim).filter(|statement| !statement.is_empty());
-    let all: Vec<String> = statements
-        .map(|statement| NewTable::parse(statement).map_or_else(|| statement.to_owned(), |table| table.distributed()))
-        .collect();
-    all.into_iter().map(|statement| format!("{statement};\n")).collect()
+    let distributed = |statement: &str| {
+        NewTable::parse(statement).map_or_else(|| vec![statement.to_owned()], |table| table.distributed())
+    };
+    statements.flat_map(distributed).collect()
 }
 
 /// A statement that creates a table.
@@ -121,7 +125,7 @@ impl<'a> NewTable<'a> {
     }
 
     /// The statements that create the table, distribute it, and add its foreign keys.
-    fn distributed(&self) -> String {
+    fn distributed(&self) -> Vec<String> {
         let placement = self.placement();
         let (mut items, mut foreign_keys) = (Vec::new(), Vec::new());
         for item in &self.items {
@@ -141,7 +145,7 @@ impl<'a> NewTable<'a> {
         let ends = [Some(&placement), Some(&target)];
         let kept = foreign_keys.iter().filter(|key| is_to_account(key)).filter_map(|key| kept(key, ends));
         statements.extend(kept.map(|key| format!("ALTER TABLE {} ADD {key}", self.name)));
-        statements.join(";\n")
+        statements
     }
 }
 
@@ -163,11 +167,13 @@ mod tests {
              CREATE INDEX keys_kind ON keys (kind);\n";
         assert_eq!(
             adapted(text),
-            "CREATE TABLE keys (\naccount_id TEXT NOT NULL,\nkind TEXT NOT NULL CHECK (kind IN ('a', 'b')),\n\
-             PRIMARY KEY (account_id, kind)\n);\n\
-             SELECT create_distributed_table('keys', 'account_id', colocate_with => 'accounts');\n\
-             ALTER TABLE keys ADD FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE;\n\
-             CREATE INDEX keys_kind ON keys (kind);\n"
+            [
+                "CREATE TABLE keys (\naccount_id TEXT NOT NULL,\nkind TEXT NOT NULL CHECK (kind IN ('a', 'b')),\n\
+                 PRIMARY KEY (account_id, kind)\n)",
+                "SELECT create_distributed_table('keys', 'account_id', colocate_with => 'accounts')",
+                "ALTER TABLE keys ADD FOREIGN KEY (account_id) REFERENCES accounts (id) ON DELETE CASCADE",
+                "CREATE INDEX keys_kind ON keys (kind)",
+            ]
         );
     }
 
@@ -175,7 +181,7 @@ mod tests {
     fn a_look_up_table_loses_its_foreign_key_and_a_table_without_account_stays() {
         let text = "CREATE TABLE account_of_key (\n    hash BYTEA NOT NULL PRIMARY KEY,\n    account_id TEXT NOT NULL,\n    \
              FOREIGN KEY (account_id) REFERENCES keys (account_id)\n);\nCREATE TABLE things (\n    id BIGINT PRIMARY KEY\n);";
-        let adapted = adapted(text);
+        let adapted = adapted(text).join(";\n");
         assert!(
             adapted.contains("create_distributed_table('account_of_key', 'hash', colocate_with => 'none')"),
             "{adapted}"
@@ -191,7 +197,7 @@ mod tests {
             one.run(&mut text).unwrap();
             let lines = text.0.lines().filter(|line| !line.trim_start().starts_with("--"));
             let created = lines.filter(|line| line.starts_with("CREATE TABLE ")).count();
-            let adapted = adapted(&text.0);
+            let adapted = adapted(&text.0).join(";\n");
             let new = adapted.matches("CREATE TABLE ").count();
             assert_eq!(created, new, "{}", one.name());
             assert!(!adapted.lines().any(|line| line.contains("TEXT") && line.contains(" REFERENCES ")), "{adapted}");
