@@ -341,7 +341,7 @@ diesel::table! {
 
 diesel::table! {
     session_generation (id) {
-        id -> SmallInt,
+        id -> BigInt,
         number -> BigInt,
     }
 }
