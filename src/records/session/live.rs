@@ -25,10 +25,11 @@ pub(super) fn is_live() -> And<OfGeneration, Gt<sessions::expires_at, Now>> {
     has_not_ended().and(IsOfCurrentGeneration).and(sessions::expires_at.gt(now()))
 }
 
+/// Not ended, and of this generation.
+type OfThisGeneration = And<IsNull<sessions::ended_at>, Eq<sessions::generation, i64>>;
+
 /// Live before its generation was outdated.
-pub(super) fn was_live_in(
-    generation: i64,
-) -> And<And<IsNull<sessions::ended_at>, Eq<sessions::generation, i64>>, Gt<sessions::expires_at, Now>> {
+pub(super) fn was_live_in(generation: i64) -> And<OfThisGeneration, Gt<sessions::expires_at, Now>> {
     has_not_ended().and(sessions::generation.eq(generation)).and(sessions::expires_at.gt(now()))
 }
 

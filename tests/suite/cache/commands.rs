@@ -72,6 +72,6 @@ fn copy_session(db: &TestDb, round: usize) {
     db.sql(&format!(
         "INSERT INTO sessions (id, {columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
          WHERE i < {COPIES}) SELECT 'aiq_{round}_' || n.i, {columns} FROM n, \
-         (SELECT * FROM sessions WHERE ended_at IS NULL LIMIT 1) AS one"
+         (SELECT * FROM sessions WHERE ended_at IS NULL AND generation = {round} LIMIT 1) AS one"
     ));
 }

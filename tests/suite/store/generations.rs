@@ -179,7 +179,10 @@ async fn many_ends_at_once_count_each_session_once(db: TestDb) {
     let refs: Vec<SessionRef> = keys.iter().map(|key| SessionRef::new(&node.account_id, key.id())).collect();
     let look = pool.write(async move |conn: &mut Conn<'_>| generation::end_these(conn, &refs).await);
     let (all, again, by_kim, look) = tokio::join!(revoke::revoke_all(pool), revoke::revoke_all(pool), by_kim, look);
-    (all.unwrap(), again.unwrap(), by_kim.unwrap(), look.unwrap());
+    all.unwrap();
+    again.unwrap();
+    by_kim.unwrap();
+    look.unwrap();
     end_rows(&node).await;
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "0");
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'session.revoked'"), "20", "one event each");

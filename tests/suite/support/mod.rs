@@ -59,6 +59,7 @@ macro_rules! on_both_engines_and_citus {
 pub(crate) use on_both_engines_and_citus;
 
 /// Runs an async case with a database whose tables are distributed.
+#[expect(clippy::print_stdout, reason = "says what was not checked")]
 pub fn run_on_citus<Case, Work>(case: Case)
 where
     Case: FnOnce(TestDb) -> Work,

@@ -127,6 +127,7 @@ impl Deref for Server {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the log helps to explain a failed case")]
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {

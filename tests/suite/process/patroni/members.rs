@@ -194,6 +194,7 @@ impl Members {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the logs help to explain a failed case")]
 impl Drop for Members {
     fn drop(&mut self) {
         if std::thread::panicking() {
