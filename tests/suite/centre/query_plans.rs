@@ -19,7 +19,7 @@ pub const NARROW: [&str; 12] = [
     "rowid",
 ];
 /// Index conditions that select the rows that are due.
-pub const WIDE: [&str; 9] = [
+pub const WIDE: [&str; 10] = [
     "created_at",
     "expires_at",
     "ended_at",
@@ -29,6 +29,7 @@ pub const WIDE: [&str; 9] = [
     "began_at",
     "deleted_at",
     "last_seen",
+    "generation",
 ];
 /// Tables with at least as many rows as there are accounts.
 const LARGE: [&str; 10] = [
