@@ -34,7 +34,7 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 /// Shortest time between two measurements.
 const CLOCK_REST: Duration = Duration::from_millis(500);
 /// How often outdated sessions are looked for, even if no node has announced that all sessions were ended.
-const OUTDATED_INTERVAL: Duration = Duration::from_secs(60);
+const OUTDATED_INTERVAL: Duration = Duration::from_secs(300);
 const OUTDATED_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A correction of at least this many microseconds means that the database's clock was set back.
@@ -109,7 +109,8 @@ async fn follow_the_clock(sessions: &Sessions) {
     }
 }
 
-/// Ends the rows of outdated sessions at the start, and whenever all sessions were ended at once.
+/// Ends the rows of outdated sessions whenever all sessions were ended at once. A look at intervals finds what a node
+/// left that stopped meanwhile.
 async fn end_outdated(db: &Db) {
     let heard = Arc::new(Notify::new());
     let told = Arc::clone(&heard);
@@ -120,13 +121,13 @@ async fn end_outdated(db: &Db) {
     });
     let mut outage = Outage::new("ending the rows of outdated sessions");
     loop {
+        let _ = rt::time::timeout(OUTDATED_INTERVAL, heard.notified()).await;
+        // A command that ends few sessions ends their rows itself.
+        rt::time::sleep(OUTDATED_DELAY).await;
         let mut pace = Pace::default();
         if let Some(ended @ 1..) = outage.see(generation::end_outdated(db, async |_| pace.pause().await).await) {
             tracing::info!(ended, "ended the rows of sessions that were ended all at once");
         }
-        let _ = rt::time::timeout(OUTDATED_INTERVAL, heard.notified()).await;
-        // A command that ends few sessions ends their rows itself.
-        rt::time::sleep(OUTDATED_DELAY).await;
     }
 }
 

@@ -106,7 +106,10 @@ async fn the_number_of_statements_is_independent_of_operations(db: TestDb) {
         }
         let plan = db.explain(statement);
         let goes_through = match db.engine {
-            Engine::Sqlite => plan.lines().any(|step| step.contains("SCAN ") && !step.contains("CONSTANT")),
+            // `session_generation` has one row.
+            Engine::Sqlite => plan.lines().any(|step| {
+                step.contains("SCAN ") && !["CONSTANT", "session_generation"].iter().any(|small| step.contains(small))
+            }),
             Engine::Postgres => plan.contains("Seq Scan on drafts") || plan.contains("Seq Scan on operations"),
         };
         assert!(!goes_through, "{plan}\n{statement}");
