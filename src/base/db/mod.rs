@@ -43,8 +43,8 @@ pub use self::{
     database::Db,
     draft_rows::{DraftRow, DraftRows},
     express::{
-        CurrentGeneration, IsOfCurrentGeneration, Merged, Now, NowIf, ShiftedNow, UnorderedNumber, before_now, from_now,
-        is_word, merged, now, now_if, octet_length, substr,
+        CurrentGeneration, IsOfCurrentGeneration, Merged, Now, NowIf, ShiftedNow, UnorderedNumber, before_now,
+        from_now, is_word, merged, now, now_if, octet_length, substr,
     },
     inspect::Schema,
     marks::Marks,

@@ -97,7 +97,9 @@ pub async fn asked_by_people(db: &TestDb, here: App, app: &Added) -> Vec<String>
     let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
     let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
     assert_eq!(left, OF_NO_ACCOUNT.iter().collect::<Vec<_>>(), "routes that were not requested");
-    seen()
+    // The background work looks for outdated sessions after some of these requests.
+    let is_upkeep = |one: &String| one.contains("< (SELECT number FROM session_generation))) ORDER BY");
+    seen().into_iter().filter(|one| !is_upkeep(one)).collect()
 }
 
 /// Routes that query no account, that only count rows, that the suite `people` covers, or with which an app's server asks about sessions of many
