@@ -92,7 +92,7 @@ async fn the_row_of_a_node_that_does_not_confirm_is_first_doubted(db: TestDb) {
     has_lease(&stopped).await;
 }
 
-/// Another node that hangs delays an end by its lease and no more. `scripts/bench ends` measures the time.
+/// Another node that hangs delays an end by its lease and no more.
 async fn an_end_is_answered_while_a_node_hangs(db: TestDb) {
     let (server, hangs) = two_servers(&db).await;
     let mut client = server.client();
