@@ -77,7 +77,7 @@ impl<Connection> RunQueryDsl<Connection> for Touches<'_> {}
 
 impl Touches<'_> {
     /// Writes the activity. Returns the number of sessions that were still live and changed. On
-    /// [distributed](super::citus) tables, all sessions must be in the same [part](super::citus::by_part).
+    /// [distributed](super::citus) tables, all sessions must be in the same part of them.
     pub async fn write(self, conn: &mut Conn<'_>) -> Result<usize> {
         if conn.is_distributed() {
             return run!(conn, execute(TouchesOfPart(self)));

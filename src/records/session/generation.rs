@@ -1,4 +1,4 @@
-//! Ends all sessions at once. Each session belongs to the generation in which it began, and [`live`](super::live) lets it
+//! Ends all sessions at once. Each session belongs to the generation in which it began, and `live` lets it
 //! live only while that is the current one. So one statement ends any number of sessions. Their rows are ended
 //! afterwards, in small batches. Called by the actions of operators, the background work of `serve`, `prune`, and by
 //! every look-up that meets an outdated session.
