@@ -9,7 +9,9 @@ try {
   sessionStorage.removeItem(KEY);
   if (carried && field && !field.value) {
     field.value = carried;
-    if (document.activeElement === field) document.querySelector("#password")?.focus();
+    // The browser may not have set the focus yet. It leaves the focus alone once something has it.
+    const isNext = field.autofocus && [field, document.body].includes(document.activeElement);
+    if (isNext) document.querySelector("#password")?.focus();
   }
   for (const link of document.querySelectorAll("[data-carry-email]")) {
     link.addEventListener("click", () => { if (field?.value) sessionStorage.setItem(KEY, field.value); });

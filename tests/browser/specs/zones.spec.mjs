@@ -36,6 +36,8 @@ test('a browser that was signed out reads when on its own clock', async ({ visit
   const page = await visitor({ timezoneId: FIRST });
   await createOwner(page, server);
   await settled(page);
+  // An open page would go to the sign-in by itself.
+  await page.goto('about:blank');
   const other = await visitor({ timezoneId: LAST });
   await signIn(other);
   await other.goto('/devices');
