@@ -158,17 +158,20 @@ fn reads_survive_the_loss_of_every_connection() {
             client.log_in(KIM);
         }
         let mut other = Psql::open(&db);
+        let mut cut = 0;
         for _ in 0..50 {
             // Read in parallel, so that the pool has several connections and all of them are cut.
             read_at_once(&mut clients, &server);
-            assert!(other.cut_connections() > 0);
+            cut += other.cut_connections();
             read_at_once(&mut clients, &server);
         }
         for _ in 0..50 {
-            assert!(other.cut_connections() > 0);
+            cut += other.cut_connections();
             let page = clients[0].get("/dashboard");
             assert_eq!(page.status, 200, "{page:?}; the log is:\n{}", server.log());
         }
+        // Reads from memory may need no connection for a while.
+        assert!(cut > 50, "only {cut} connections were cut");
     });
 }
 

@@ -28,6 +28,8 @@ impl Terminal {
         unlockpt(&ours).expect("a terminal");
         let name = ptsname(&ours, Vec::new()).expect("its name");
         let own = rustix::fs::open(&*name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).expect("it");
+        let size = rustix::termios::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&own, size).expect("its size");
         let keyboard = File::from(ours);
         let mut reading = keyboard.try_clone().expect("its screen");
         let (send, screen) = mpsc::channel();
