@@ -49,7 +49,8 @@ impl Terminal {
     }
 
     fn spawn(&self, program: &mut Command) -> Child {
-        program.stdin(self.stdio()).stdout(self.stdio()).stderr(self.stdio()).spawn().expect("the program")
+        program.env("TERM", "xterm").stdin(self.stdio()).stdout(self.stdio()).stderr(self.stdio());
+        program.spawn().expect("the program")
     }
 
     /// Waits until the terminal shows these words.
@@ -153,4 +154,4 @@ fn a_clean_up_on_a_terminal_can_be_stopped_and_goes_on_where_it_was() {
     assert_eq!(ended(), EXPIRED);
 }
 
-const EXPIRED: usize = 10_000;
+const EXPIRED: usize = 40_000;
