@@ -32,6 +32,9 @@ async fn sweep_all(db: &Db, settings: &Settings, progress: &Progress) -> Result<
     let after = |rows: usize| progress.after(u64::try_from(rows).unwrap_or_default());
     progress.about("sessions that were ended all at once");
     let outdated = generation::end_outdated(db, async |rows| after(rows)).await?;
+    if progress.is_stopped() {
+        return Ok(sweep::Swept { ended: outdated, ..sweep::Swept::default() });
+    }
     progress.about("expired and old sessions");
     let mut swept = sweep::sweep_in_batches(db, async |rows| after(rows)).await?;
     swept.ended += outdated;

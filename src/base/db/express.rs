@@ -46,10 +46,7 @@ pub struct ShiftedNow {
     shift_micros: i64,
 }
 
-/// Whether a session belongs to the current generation.
-pub(super) const POSTGRES_IS_CURRENT: &str = "sessions.generation = (SELECT number FROM session_generation)";
-/// The plus keeps SQLite from an index on the generation, which nearly all rows share. It does not know that.
-pub(super) const SQLITE_IS_CURRENT: &str = "+sessions.generation = (SELECT number FROM session_generation)";
+const CURRENT_GENERATION: &str = "(SELECT number FROM session_generation)";
 
 /// Whether a session belongs to the current generation. See `records::session::live`.
 #[derive(Debug, Clone, Copy, QueryId)]
@@ -65,16 +62,17 @@ impl<Clause> ValidGrouping<Clause> for IsOfCurrentGeneration {
 }
 impl QueryFragment<Pg> for IsOfCurrentGeneration {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("(");
-        out.push_sql(POSTGRES_IS_CURRENT);
+        out.push_sql("(sessions.generation = ");
+        out.push_sql(CURRENT_GENERATION);
         out.push_sql(")");
         Ok(())
     }
 }
 impl QueryFragment<Sqlite> for IsOfCurrentGeneration {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql("(");
-        out.push_sql(SQLITE_IS_CURRENT);
+        // The plus keeps SQLite from an index on the generation, which nearly all rows share. It does not know that.
+        out.push_sql("(+sessions.generation = ");
+        out.push_sql(CURRENT_GENERATION);
         out.push_sql(")");
         Ok(())
     }
@@ -94,7 +92,7 @@ impl<Clause> ValidGrouping<Clause> for CurrentGeneration {
 }
 impl<Engine: Backend> QueryFragment<Engine> for CurrentGeneration {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Engine>) -> QueryResult<()> {
-        out.push_sql("(SELECT number FROM session_generation)");
+        out.push_sql(CURRENT_GENERATION);
         Ok(())
     }
 }

@@ -155,7 +155,7 @@ impl Pools {
         let result = work(&mut Conn::new(engine, &mut outbox).distributed(self.is_distributed())).await;
         let result = as_lost_connection(&mut lease, result)
             .await
-            .and_then(|value| check_replication(&lease, warnings).map(|()| value));
+            .and_then(|value| self.check_commit(&lease, warnings).map(|()| value));
         if result.is_ok() {
             self.mentions.add(outbox.mentioned);
         }
@@ -238,7 +238,7 @@ impl Pools {
                 // It is unknown whether a commit that failed took effect.
                 outbox.announced.iter().for_each(|announced| self.coherence.change(&announced.text));
                 committed?;
-                check_replication(&lease, warnings)?;
+                self.check_commit(&lease, warnings)?;
                 self.mentions.add(outbox.mentioned);
                 let Some(wait) = outbox.wait else {
                     lease.return_to_pool();
@@ -343,6 +343,21 @@ impl Pools {
         distributing.await.map_err(Error::bug)?
     }
 
+    /// Fails if a commit since `warnings` was read may not have reached the synchronous standby, or a worker.
+    fn check_commit(&self, conn: &Connection, warnings: u64) -> Result<()> {
+        if conn.warnings() == warnings {
+            return Ok(());
+        }
+        Err(Error::unavailable(
+            Away::Deadline,
+            if self.is_distributed() {
+                "the server warned at the commit: a worker or the synchronous standby may not have the change"
+            } else {
+                "the wait for the synchronous standby was cancelled: the change may be lost in a failover"
+            },
+        ))
+    }
+
     /// Takes a connection from the pool. The pool's timeout covers the waits for a writer's place, for a free
     /// connection, and for a new connection.
     async fn connection(&self, places: Option<&Arc<Semaphore>>) -> Result<Lease> {
@@ -390,17 +405,6 @@ async fn as_lost_connection<T>(lease: &mut Connection, result: Result<T>) -> Res
         }
     }
     Err(Error::Unavailable(fault))
-}
-
-/// Fails if a commit since `warnings` was read may not have reached the synchronous standby, or a worker.
-fn check_replication(conn: &Connection, warnings: u64) -> Result<()> {
-    if conn.warnings() == warnings {
-        return Ok(());
-    }
-    Err(Error::unavailable(
-        Away::Deadline,
-        "the server cannot say whether the change reached its synchronous standby or its worker: it may be lost",
-    ))
 }
 
 impl Drop for Pools {

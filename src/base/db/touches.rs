@@ -13,7 +13,7 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::{conn::Conn, query::run};
+use super::{conn::Conn, express::IsOfCurrentGeneration, query::run};
 use crate::base::{
     error::Result,
     instant::{Instant, sql},
@@ -112,7 +112,7 @@ impl Touches<'_> {
         out.push_sql(LIVING);
         out.push_sql(super::express::POSTGRES_NOW);
         out.push_sql(AND);
-        out.push_sql(super::express::POSTGRES_IS_CURRENT);
+        QueryFragment::<Pg>::walk_ast(&IsOfCurrentGeneration, out.reborrow())?;
         self.select_part(&mut out, of_part)
     }
 
@@ -165,8 +165,7 @@ impl QueryFragment<Sqlite> for Touches<'_> {
         out.push_sql(LIVING);
         out.push_sql(super::express::SQLITE_NOW);
         out.push_sql(AND);
-        out.push_sql(super::express::SQLITE_IS_CURRENT);
-        Ok(())
+        QueryFragment::<Sqlite>::walk_ast(&IsOfCurrentGeneration, out)
     }
 }
 

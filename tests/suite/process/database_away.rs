@@ -152,26 +152,24 @@ fn a_read_only_database_makes_writes_unavailable() {
 fn reads_survive_the_loss_of_every_connection() {
     run(Engine::Postgres, async |db: TestDb| {
         add_user(&db, KIM, "owner");
-        let server = Server::start(&db, &[]);
+        // A read from memory would need no connection, so there could be none to cut.
+        let server = Server::start(&db, &[("SESSILE_SESSION_CACHE", "off")]);
         let mut clients: Vec<Client> = (0..6).map(|_| server.client()).collect();
         for client in &mut clients {
             client.log_in(KIM);
         }
         let mut other = Psql::open(&db);
-        let mut cut = 0;
         for _ in 0..50 {
             // Read in parallel, so that the pool has several connections and all of them are cut.
             read_at_once(&mut clients, &server);
-            cut += other.cut_connections();
+            assert!(other.cut_connections() > 0);
             read_at_once(&mut clients, &server);
         }
         for _ in 0..50 {
-            cut += other.cut_connections();
+            assert!(other.cut_connections() > 0);
             let page = clients[0].get("/dashboard");
             assert_eq!(page.status, 200, "{page:?}; the log is:\n{}", server.log());
         }
-        // Reads from memory may need no connection for a while.
-        assert!(cut > 50, "only {cut} connections were cut");
     });
 }
 

@@ -157,7 +157,7 @@ fn a_commit_without_its_standby_is_not_acknowledged() {
             .await;
             assert_unavailable(&waiting.join().unwrap());
         }
-        assert!(server.log().contains("it may be lost"), "{}", server.log());
+        assert!(server.log().contains("standby was cancelled"), "{}", server.log());
 
         primary.sql("ALTER SYSTEM RESET synchronous_standby_names");
         primary.sql("SELECT pg_reload_conf()");

@@ -93,13 +93,10 @@ const LIMITS: &str = "| design | cores | nodes, idle | nodes with 10 ends/s | en
 fn by_nodes(of: &Figures) -> String {
     let an_end = of.confirmations as f64 / of.ends.max(1) as f64;
     format!(
-        "| {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} % | {an_end:.0} | {} | {:.1} % |",
+        "| {} | {:.0} | {} | {an_end:.0} | {} | {:.1} % |",
         of.nodes,
         of.a_second(of.beats),
-        of.a_second(of.notifications),
-        of.a_second(of.wakes),
-        of.busy_cores(),
-        of.locked() * 100.0,
+        work(of),
         times(of),
         of.without_lease() * 100.0
     )
@@ -107,17 +104,20 @@ fn by_nodes(of: &Figures) -> String {
 
 fn by_ends(of: &Figures) -> String {
     format!(
-        "| {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} % | {} | {:.1} % |",
+        "| {} | {:.0} | {:.0} | {} | {} | {:.1} % |",
         of.nodes,
         of.a_second(of.ends),
         of.a_second(of.acknowledged.len() as u64),
-        of.a_second(of.notifications),
-        of.a_second(of.wakes),
-        of.busy_cores(),
-        of.locked() * 100.0,
+        work(of),
         times(of),
         of.without_lease() * 100.0
     )
+}
+
+/// The server's work: notifications and wake-ups a second, busy cores, and the share of time with the lock held.
+fn work(of: &Figures) -> String {
+    let (notifications, wakes) = (of.a_second(of.notifications), of.a_second(of.wakes));
+    format!("{notifications:.0} | {wakes:.0} | {:.2} | {:.0} %", of.busy_cores(), of.locked() * 100.0)
 }
 
 fn times(of: &Figures) -> String {
