@@ -12,9 +12,9 @@ use crate::{
     records::news,
 };
 
-/// Sets stored times in the future to now.
-pub async fn settle_future(db: &Db) -> Result<()> {
-    if db.settle_future().await? > 0 {
+/// Sets stored times in the future to now. Waits for `rest` after each portion of a table.
+pub async fn settle_future(db: &Db, rest: impl AsyncFnMut()) -> Result<()> {
+    if db.settle_future(rest).await? > 0 {
         db.write(async |conn: &mut Conn<'_>| news::many(conn).await).await?;
     }
     Ok(())

@@ -2,9 +2,12 @@
 //!
 //! Invariant: it may run beside servers, and again: what is distributed already stays as it is.
 
+use std::sync::Arc;
+
 use super::{
     open::{open_to_read, print_place},
     output::say,
+    progress::Progress,
 };
 use crate::base::{db::citus::Outcome, error::Result, settings::Settings};
 
@@ -21,9 +24,17 @@ pub async fn run(args: &Args, settings: &Settings) -> Result<()> {
         print_place(settings);
     }
     let db = open_to_read(settings).await?;
-    // A line that cannot be printed stops nothing.
-    let tell = Box::new(|line: &str| drop(say(line)));
-    match (db.distribute(args.dry_run, tell).await?, args.dry_run) {
+    let progress = Arc::new(Progress::begin());
+    progress.about("distributing tables");
+    let shown = Arc::clone(&progress);
+    let tell = Box::new(move |line: &str| {
+        // A line that cannot be printed stops nothing.
+        let _ = shown.beside(|| say(line));
+        shown.after(0_u8)
+    });
+    let done = db.distribute(args.dry_run, tell).await;
+    progress.end();
+    match (done?, args.dry_run) {
         (Outcome::Nothing, _) => say("all tables are distributed already"),
         (Outcome::Tables(many), true) => say(&format!("{many} tables would be distributed")),
         (Outcome::Tables(many), false) => say(&format!("{many} tables are distributed")),

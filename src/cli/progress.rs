@@ -60,8 +60,8 @@ impl Progress {
     }
 
     /// Notes that a batch is done. Returns whether to go on.
-    pub fn after(&self, rows: u64) -> bool {
-        self.bar.inc(rows);
+    pub fn after(&self, rows: impl TryInto<u64>) -> bool {
+        self.bar.inc(rows.try_into().unwrap_or_default());
         !self.is_stopped()
     }
 
@@ -70,12 +70,22 @@ impl Progress {
         self.stopped.load(Ordering::Acquire)
     }
 
+    /// Prints something else, for example on stdout.
+    pub fn beside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+
+    /// Removes the line from the terminal.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// Removes the line from the terminal.
     ///
     /// # Errors
     /// [`Error::Invalid`] with `advice`, if Ctrl-C was pressed.
     pub fn finish(self, advice: &str) -> Result<()> {
-        self.bar.finish_and_clear();
+        self.end();
         if self.is_stopped() { Err(Error::Invalid(format!("stopped: {advice}"))) } else { Ok(()) }
     }
 }

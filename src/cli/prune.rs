@@ -29,7 +29,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
 
 /// Runs the sweeps until all are done, or until Ctrl-C is pressed.
 async fn sweep_all(db: &Db, settings: &Settings, progress: &Progress) -> Result<sweep::Swept> {
-    let after = |rows: usize| progress.after(u64::try_from(rows).unwrap_or_default());
+    let after = |rows| progress.after(rows);
     progress.about("sessions that were ended all at once");
     let outdated = generation::end_outdated(db, async |rows| after(rows)).await?;
     if progress.is_stopped() {

@@ -10,6 +10,7 @@ use super::{
     address::{address, unknown},
     open::{open_to_read, open_to_record, open_with_any_keys},
     output::say,
+    progress::Progress,
 };
 use crate::{
     actions::revoke::{self, AllEnded},
@@ -20,7 +21,10 @@ use crate::{
     },
     records::{
         account::{self, Account},
-        session::{Record, SessionView, listing},
+        session::{
+            SessionView,
+            listing::{self, Listed},
+        },
     },
 };
 
@@ -72,7 +76,10 @@ async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<
         Some(email) => Some(account_of(&db, &email).await?),
         None => None,
     };
-    let rows = db.read(async move |conn: &mut Conn<'_>| listed(conn, account.as_ref()).await).await?;
+    let rows = match account {
+        Some(account) => db.read(async move |conn: &mut Conn<'_>| of_account(conn, &account).await).await?,
+        None => of_all(&db).await?,
+    };
     if json {
         let lines: Vec<Line> = rows
             .into_iter()
@@ -93,13 +100,37 @@ async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<
     Ok(())
 }
 
-/// The live sessions of one account, or of all accounts.
-async fn listed(conn: &mut Conn<'_>, account: Option<&Account>) -> Result<Vec<(Record, String, Option<String>)>> {
-    let Some(account) = account else {
-        return listing::list_all(conn).await;
-    };
+/// The live sessions of one account, newest activity first.
+async fn of_account(conn: &mut Conn<'_>, account: &Account) -> Result<Vec<Listed>> {
     let own = listing::list(conn, &account.id).await?;
     Ok(own.into_iter().map(|(record, device)| (record, account.email.clone(), device)).collect())
+}
+
+/// The live sessions of all accounts, newest activity first. Sorted here, because the database would have to sort all of
+/// them within the time limit of one statement.
+async fn of_all(db: &Db) -> Result<Vec<Listed>> {
+    let progress = Progress::begin();
+    progress.about("reading sessions");
+    let read = read_all(db, &progress).await;
+    progress.finish("nothing was listed")?;
+    let mut all = read?;
+    all.sort_by(|(one, ..), (other, ..)| (other.last_activity, &one.id).cmp(&(one.last_activity, &other.id)));
+    Ok(all)
+}
+
+async fn read_all(db: &Db, progress: &Progress) -> Result<Vec<Listed>> {
+    let (mut all, mut last) = (Vec::new(), String::new());
+    loop {
+        let after = last.clone();
+        let read = db.read(async move |conn: &mut Conn<'_>| listing::of_accounts_after(conn, &after).await);
+        let Some((some, newest)) = read.await? else { return Ok(all) };
+        let go_on = progress.after(some.len());
+        all.extend(some);
+        last = newest;
+        if !go_on {
+            return Ok(all);
+        }
+    }
 }
 
 async fn revoke_one(settings: &Settings, id: String) -> Result<()> {

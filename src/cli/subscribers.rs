@@ -1,18 +1,19 @@
 //! `sessile subscribers …`: exports all accounts to a file. Called by [`run`](super::run).
 //!
-//! Invariant: a reader of the file sees the whole old list or the whole new list.
+//! Invariants: a reader of the file sees the whole old list or the whole new list. Memory use does not depend on the number
+//! of accounts.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer as _, ser::SerializeSeq as _};
 
-use super::{open::open_to_read, output::say};
+use super::{open::open_to_read, output::say, progress::Progress};
 use crate::{
     base::{
-        db::{Conn, Instant},
+        db::{Conn, Db, Instant},
         error::{Error, Result},
         secret,
         settings::Settings,
@@ -35,10 +36,47 @@ pub enum Command {
 
 pub async fn run(command: Command, settings: &Settings) -> Result<()> {
     let Command::Export { out } = command;
-    let rows = open_to_read(settings).await?.read(async |conn: &mut Conn<'_>| listing::subscribers(conn).await).await?;
-    let lines = lines(rows);
-    write(&out, &lines).map_err(|error| Error::Invalid(format!("writing {} failed: {error}", out.display())))?;
-    say(&format!("wrote {} to {}", lines.len(), out.display()))
+    let db = open_to_read(settings).await?;
+    let failed = |error: io::Error| Error::Invalid(format!("writing {} failed: {error}", out.display()));
+    let file = Replacement::begin(&out).map_err(failed)?;
+    let progress = Progress::begin();
+    progress.about("writing accounts");
+    let written = write_all(&db, &file, &progress).await;
+    // The list shows one moment, so that a list that was stopped is not continued later.
+    progress
+        .finish(&format!("{} was not changed; run the command again, which begins with the first", out.display()))?;
+    let count = match written? {
+        Ok(count) => file.finish().map(|()| count).map_err(failed)?,
+        Err(error) => return Err(failed(error)),
+    };
+    say(&format!("wrote {count} to {}", out.display()))
+}
+
+/// Writes a line for each account. Returns how many, or why the file could not be written.
+async fn write_all(db: &Db, file: &Replacement, progress: &Progress) -> Result<io::Result<usize>> {
+    let mut buffered = BufWriter::new(&file.file);
+    let mut json = serde_json::Serializer::pretty(&mut buffered);
+    let (mut count, mut last) = (0, String::new());
+    let mut list = match json.serialize_seq(None) {
+        Ok(list) => list,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    loop {
+        let after = last.clone();
+        let read = db.read(async move |conn: &mut Conn<'_>| listing::subscribers(conn, &after).await);
+        let Some((rows, newest)) = read.await? else { break };
+        last = newest;
+        let lines = lines(rows);
+        count += lines.len();
+        if let Err(error) = lines.iter().try_for_each(|line| list.serialize_element(line)) {
+            return Ok(Err(error.into()));
+        }
+        if !progress.after(lines.len()) {
+            return Ok(Ok(count));
+        }
+    }
+    let ended = list.end().map_err(io::Error::from).and_then(|()| buffered.write_all(b"\n"));
+    Ok(ended.and_then(|()| buffered.flush()).map(|()| count))
 }
 
 #[derive(Serialize)]
@@ -86,42 +124,55 @@ struct Place {
 
 /// Resolves the output path. Replaces the target of a link, not the link, and keeps the mode of an existing file.
 /// Refuses a path that is not a regular file, such as a pipe or a device.
-fn place(out: &Path) -> std::io::Result<Place> {
+fn place(out: &Path) -> io::Result<Place> {
     match fs::metadata(out) {
         Ok(found) if found.is_file() => {
             Ok(Place { path: fs::canonicalize(out)?, mode: found.permissions().mode() & 0o777 })
         }
-        Ok(_) => Err(std::io::Error::other("it is not a regular file, choose another path with --out")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && out.is_symlink() => {
-            Err(std::io::Error::other("it is a link that leads nowhere, choose another path with --out"))
+        Ok(_) => Err(io::Error::other("it is not a regular file, choose another path with --out")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && out.is_symlink() => {
+            Err(io::Error::other("it is a link that leads nowhere, choose another path with --out"))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Place { path: out.to_owned(), mode: 0o600 }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Place { path: out.to_owned(), mode: 0o600 }),
         Err(error) => Err(error),
     }
 }
 
-/// Writes a temporary file in the same folder, then renames it to the final path.
-fn write(out: &Path, lines: &[Line]) -> std::io::Result<()> {
-    let Place { path: out, mode } = place(out)?;
-    let folder = match out.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let name = secret::random_name(".subscribers-").map_err(std::io::Error::other)?;
-    let draft = folder.join(name);
-    let written = fill(&draft, mode, lines).and_then(|()| fs::rename(&draft, &out));
-    if written.is_err() {
-        // Ignore errors: the error of the write is the one to report.
-        let _ = fs::remove_file(&draft);
-    }
-    written.and_then(|()| File::open(folder)?.sync_all())
+/// A temporary file in the folder of the final path, which it replaces once it is complete.
+struct Replacement {
+    file: File,
+    draft: PathBuf,
+    place: Place,
 }
 
-fn fill(path: &Path, mode: u32, lines: &[Line]) -> std::io::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(mode))?;
-    let mut buffered = BufWriter::new(file);
-    serde_json::to_writer_pretty(&mut buffered, lines)?;
-    buffered.write_all(b"\n")?;
-    buffered.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()
+impl Replacement {
+    fn begin(out: &Path) -> io::Result<Self> {
+        let place = place(out)?;
+        let name = secret::random_name(".subscribers-").map_err(io::Error::other)?;
+        let draft = folder(&place.path).join(name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let made = Self { file, draft, place };
+        made.file.set_permissions(Permissions::from_mode(made.place.mode))?;
+        Ok(made)
+    }
+
+    fn finish(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.draft, &self.place.path)?;
+        File::open(folder(&self.place.path))?.sync_all()
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // Ignore errors: after `finish` there is no such file, and otherwise the first error is the one to report.
+        let _ = fs::remove_file(&self.draft);
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }

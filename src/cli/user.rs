@@ -19,6 +19,7 @@ use crate::{
     records::account::{
         self, Role,
         hasher::{ChosenPassword, Hasher, Source},
+        in_order,
         strength::Lengths,
     },
 };
@@ -149,12 +150,18 @@ async fn add(settings: &Settings, email: &str, (name, role): (&str, &str), passw
 }
 
 async fn list(settings: &Settings) -> Result<()> {
-    let accounts = open_to_read(settings).await?.read(async |conn: &mut Conn<'_>| account::list(conn).await).await?;
-    for (account, disabled_at) in accounts {
-        let status = if disabled_at.is_some() { "disabled" } else { "enabled" };
-        say(&format!("{}\t{}\t{}\t{status}\t{}", account.id, account.email, account.role, account.name))?;
+    let db = open_to_read(settings).await?;
+    let mut last = String::new();
+    loop {
+        let after = last.clone();
+        let some = db.read(async move |conn: &mut Conn<'_>| in_order::list_after(conn, &after).await).await?;
+        let Some((.., newest)) = some.last() else { return Ok(()) };
+        last.clone_from(newest);
+        for (account, disabled_at, _) in some {
+            let status = if disabled_at.is_some() { "disabled" } else { "enabled" };
+            say(&format!("{}\t{}\t{}\t{status}\t{}", account.id, account.email, account.role, account.name))?;
+        }
     }
-    Ok(())
 }
 
 async fn disable(settings: &Settings, email: &str) -> Result<()> {

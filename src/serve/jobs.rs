@@ -96,16 +96,32 @@ async fn write_usage(parts: &Parts) {
 /// Follows the database's clock. Stored times that are in the future become the current time, at the start and whenever
 /// the database's clock is set back.
 async fn follow_the_clock(sessions: &Sessions) {
-    let mut measuring = Outage::new("measuring the clock");
-    let mut settling = Outage::new("correcting stored times in the future");
-    settling.see(settle_future(&sessions.db).await);
+    let went_back = Notify::new();
+    tokio::join!(measure_the_clock(sessions, &went_back), settle_the_future(&sessions.db, &went_back));
+}
+
+async fn measure_the_clock(sessions: &Sessions, went_back: &Notify) {
+    let mut outage = Outage::new("measuring the clock");
     loop {
         let _ = rt::time::timeout(CLOCK_INTERVAL, sessions.clock.doubted()).await;
-        let moved = measuring.see(sessions.db.measure_clock(&sessions.clock).await);
+        let moved = outage.see(sessions.db.measure_clock(&sessions.clock).await);
         if sessions.clock.has_met_future() || moved.is_some_and(|moved| moved <= WENT_BACK) {
-            settling.see(settle_future(&sessions.db).await);
+            went_back.notify_one();
         }
         rt::time::sleep(CLOCK_REST).await;
+    }
+}
+
+/// Takes long with millions of accounts. If the clock goes back meanwhile, it begins again.
+async fn settle_the_future(db: &Db, went_back: &Notify) {
+    let mut outage = Outage::new("correcting stored times in the future");
+    loop {
+        let mut pace = Pace::default();
+        let settled = settle_future(db, async || _ = pace.pause().await).await;
+        match outage.see(settled) {
+            Some(()) => went_back.notified().await,
+            None => _ = rt::time::timeout(CLOCK_INTERVAL, went_back.notified()).await,
+        }
     }
 }
 

@@ -1,10 +1,14 @@
 //! Corrects stored times that lie in the future. The database's clock was ahead when they were stored, and has been set
 //! back since. Called when a request reads such a row, when the clock is seen to go back, and at start.
 //!
-//! Invariant: each such time is set to now, once. Otherwise it would count as "just now" until the clock reaches it:
-//! wrong passwords would stay counted and confirmations would stay valid.
+//! Invariants: each such time is set to now, once. Otherwise it would count as "just now" until the clock reaches it:
+//! wrong passwords would stay counted and confirmations would stay valid. No statement reads more than a portion of a table
+//! that grows with the accounts, so the size of a table does not matter.
 
-use diesel::QueryableByName;
+use diesel::{
+    QueryableByName,
+    sql_types::{Nullable, Text},
+};
 
 use super::{
     conn::{Conn, EngineConn},
@@ -16,6 +20,8 @@ use crate::base::{error::Result, instant::Instant};
 
 /// Maximum number of rows that one statement changes.
 const BATCH: usize = 500;
+/// Number of rows that one statement reads, apart from further rows of its last account.
+const PORTION: usize = 5_000;
 
 /// Columns that hold past times, by table with its primary key.
 const PAST: &[(&str, &str, &[&str])] = &[
@@ -112,22 +118,24 @@ const POSTGRES: Dialect = Dialect {
 const SQLITE: Dialect = Dialect { now: express::SQLITE_NOW, second: "1000000", least: "min", skip_locked: "" };
 
 impl Db {
-    /// Sets every stored time in the future to now, and returns how many rows changed.
+    /// Sets every stored time in the future to now, and returns how many rows changed. Waits for `rest` after each portion
+    /// of a table, so that the caller can leave the database to requests.
     ///
     /// # Errors
     /// The batches before the error stay committed.
-    pub async fn settle_future(&self) -> Result<usize> {
+    pub async fn settle_future(&self, mut rest: impl AsyncFnMut()) -> Result<usize> {
         let mut settled = 0;
-        for (table, key, column, set) in LINKED {
-            settled += self.settle(table, key, &format!("{column} > {{latest}}"), set).await?;
-        }
-        for (table, key, columns) in PAST {
-            let ahead: Vec<_> = columns.iter().map(|column| format!("{column} > {{latest}}")).collect();
-            let set = columns
-                .iter()
-                .map(|column| format!("{column} = CASE WHEN {column} > {{latest}} THEN {{now}} ELSE {column} END"));
-            let set: Vec<_> = set.collect();
-            settled += self.settle(table, key, &ahead.join(" OR "), &set.join(", ")).await?;
+        for table in PAST.iter().map(Table::of) {
+            let Some(account) = table.account else {
+                settled += self.settle(&table, None).await?;
+                continue;
+            };
+            let mut last = None;
+            while let Some(portion) = self.next_portion(&table, account, last).await? {
+                settled += self.settle(&table, Some(&portion)).await?;
+                last = Some(portion.up_to);
+                rest().await;
+            }
         }
         if settled > 0 {
             tracing::warn!(settled, "the database's clock was set back: stored times in the future were set to now");
@@ -142,45 +150,175 @@ impl Db {
         past.chain(linked).map(|(table, column)| format!("{table}.{column}")).collect()
     }
 
+    /// The portion after that of the account `last`, or the first one. `None` after the last row.
+    async fn next_portion(
+        &self,
+        table: &Table,
+        account: &'static str,
+        last: Option<String>,
+    ) -> Result<Option<Portion>> {
+        let start = Start { account, is_first: last.is_none(), id: last.unwrap_or_default() };
+        let query = format!(
+            "SELECT max({account}) AS account FROM (SELECT {account} FROM {} WHERE {} ORDER BY {account} LIMIT {PORTION}) \
+             AS portion",
+            table.name,
+            start.condition()
+        );
+        let id = start.id.clone();
+        let read = async move |conn: &mut Conn<'_>| {
+            let query = diesel::sql_query(query.clone()).bind::<Text, _>(id.clone());
+            let end: End = run!(conn, get_result(query))?;
+            Ok(end.account)
+        };
+        let end = self.read(read).await?;
+        Ok(end.map(|up_to| Portion { start, up_to }))
+    }
+
     /// Checks first whether there is such a row: a read does not block writers.
-    async fn settle(&self, table: &str, key: &str, ahead: &str, set: &str) -> Result<usize> {
-        let first = format!("SELECT 1 AS found FROM {table} WHERE {ahead} LIMIT 1");
+    async fn settle(&self, table: &Table, portion: Option<&Portion>) -> Result<usize> {
+        let any: Vec<_> = table.corrections.iter().map(|one| one.ahead.as_str()).collect();
+        let first =
+            format!("SELECT 1 AS found FROM {} WHERE {}({}) LIMIT 1", table.name, within(portion), any.join(" OR "));
+        let bounds = Portion::bounds(portion);
         let found = async move |conn: &mut Conn<'_>| {
             let query = Dialect::of(conn).write(&first);
-            let found: Option<Found> = find!(conn, get_result(diesel::sql_query(query)))?;
+            let found: Option<Found> = match &bounds {
+                Some((after, up_to)) => {
+                    let query = diesel::sql_query(query).bind::<Text, _>(after.clone()).bind::<Text, _>(up_to.clone());
+                    find!(conn, get_result(query))?
+                }
+                None => find!(conn, get_result(diesel::sql_query(query)))?,
+            };
             Ok(found.is_some())
         };
         if !self.read(found).await? {
             return Ok(0);
         }
-        let statement = format!(
-            "UPDATE {table} SET {set} WHERE ({ahead}) AND ({key}) IN \
-             (SELECT {key} FROM {table} WHERE {ahead} ORDER BY {key} LIMIT {BATCH}{{skip_locked}})"
-        );
-        if self.is_distributed() {
-            // No statement can lock rows of several workers. Such a row is rare, so all are set at once.
-            let statement = format!("UPDATE {table} SET {set} WHERE {ahead}");
-            let all = async move |conn: &mut Conn<'_>| {
-                let present: Instant = run!(conn, get_result(diesel::select(express::now())))?;
-                run!(conn, execute(diesel::sql_query(write_for_workers(&statement, present))))
-            };
-            return self.statement(all).await;
+        let mut settled = 0;
+        for correction in &table.corrections {
+            settled += self.correct(table, correction, portion).await?;
         }
+        Ok(settled)
+    }
+
+    async fn correct(&self, table: &Table, correction: &Correction, portion: Option<&Portion>) -> Result<usize> {
+        let (Table { name, key, .. }, Correction { ahead, set }, within) = (table, correction, within(portion));
+        let statement = if self.is_distributed() {
+            // No statement can lock rows of several workers. Such a row is rare, so those of a portion are set at once.
+            format!("UPDATE {name} SET {set} WHERE {within}({ahead})")
+        } else {
+            format!(
+                "UPDATE {name} SET {set} WHERE ({ahead}) AND ({key}) IN \
+                 (SELECT {key} FROM {name} WHERE {within}({ahead}) ORDER BY {key} LIMIT {BATCH}{{skip_locked}})"
+            )
+        };
         let mut settled = 0;
         loop {
-            let statement = statement.clone();
+            let (statement, bounds, distributed) = (statement.clone(), Portion::bounds(portion), self.is_distributed());
             let rows = self
                 .statement(async move |conn: &mut Conn<'_>| {
-                    let statement = Dialect::of(conn).write(&statement);
-                    run!(conn, execute(diesel::sql_query(statement)))
+                    let statement = if distributed {
+                        let present: Instant = run!(conn, get_result(diesel::select(express::now())))?;
+                        write_for_workers(&statement, present)
+                    } else {
+                        Dialect::of(conn).write(&statement)
+                    };
+                    let statement = diesel::sql_query(statement);
+                    match &bounds {
+                        Some((after, up_to)) => {
+                            run!(conn, execute(statement.bind::<Text, _>(after.clone()).bind::<Text, _>(up_to.clone())))
+                        }
+                        None => run!(conn, execute(statement)),
+                    }
                 })
                 .await?;
             settled += rows;
-            if rows < BATCH {
+            if rows < BATCH || distributed {
                 return Ok(settled);
             }
         }
     }
+}
+
+/// What is corrected in a table.
+struct Table {
+    name: &'static str,
+    key: &'static str,
+    /// The column of the account, by which the table is read in portions. `None` if the table does not grow with the
+    /// accounts, or its rows are deleted soon.
+    account: Option<&'static str>,
+    corrections: Vec<Correction>,
+}
+
+/// One UPDATE: its condition and its SET clause.
+struct Correction {
+    ahead: String,
+    set: String,
+}
+
+impl Table {
+    fn of(&(name, key, columns): &(&'static str, &'static str, &'static [&'static str])) -> Self {
+        let account = match name {
+            "accounts" => Some("id"),
+            _ if key.starts_with("account_id") => Some("account_id"),
+            _ => None,
+        };
+        let linked = LINKED.iter().filter(|(table, ..)| *table == name);
+        let linked = linked.map(|(.., column, set)| Correction { ahead: is_ahead(column), set: (*set).to_owned() });
+        let ahead: Vec<_> = columns.iter().map(|column| is_ahead(column)).collect();
+        let set = columns
+            .iter()
+            .map(|column| format!("{column} = CASE WHEN {column} > {{latest}} THEN {{now}} ELSE {column} END"));
+        let set: Vec<_> = set.collect();
+        let past = Correction { ahead: ahead.join(" OR "), set: set.join(", ") };
+        Self { name, key, account, corrections: linked.chain([past]).collect() }
+    }
+}
+
+fn is_ahead(column: &str) -> String {
+    format!("{column} > {{latest}}")
+}
+
+/// The rows of a range of accounts.
+struct Portion {
+    start: Start,
+    /// The last account of the range.
+    up_to: String,
+}
+
+/// Where a portion begins: after the account `id`, or with the first account. The first has an empty id in some tables.
+struct Start {
+    account: &'static str,
+    is_first: bool,
+    id: String,
+}
+
+impl Start {
+    fn condition(&self) -> String {
+        format!("{} {} $1", self.account, if self.is_first { ">=" } else { ">" })
+    }
+}
+
+impl Portion {
+    /// The values of the parameters in [`within`].
+    fn bounds(portion: Option<&Self>) -> Option<(String, String)> {
+        portion.map(|portion| (portion.start.id.clone(), portion.up_to.clone()))
+    }
+}
+
+/// The beginning of a condition that is true of the rows of a portion. Its parameters are [`Portion::bounds`].
+fn within(portion: Option<&Portion>) -> String {
+    match portion {
+        Some(Portion { start, .. }) => format!("{} AND {} <= $2 AND ", start.condition(), start.account),
+        None => String::new(),
+    }
+}
+
+/// The last account of a portion.
+#[derive(QueryableByName)]
+struct End {
+    #[diesel(sql_type = Nullable<Text>)]
+    account: Option<String>,
 }
 
 /// The result of checking whether a row exists.

@@ -17,6 +17,8 @@ use crate::{
 pub struct Patient {
     pub settings: Settings,
     pub anchor: Option<Anchor>,
+    /// The audit trail is checked only of the accounts after this one.
+    pub trail_after: Option<String>,
     pub verified: Option<Verified>,
     pub keys: Result<Option<Keys>, String>,
     pub database: Result<Option<Inspection>, String>,
@@ -32,7 +34,7 @@ impl Patient {
             Ok(None) => Ok(Schema::Missing),
             Err(_) => Err(unseen()),
         };
-        Self { settings, anchor, verified: None, keys, database, schema }
+        Self { settings, anchor, trail_after: None, verified: None, keys, database, schema }
     }
 }
 

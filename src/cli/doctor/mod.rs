@@ -51,6 +51,10 @@ pub struct Args {
     /// that time
     #[arg(long, value_name = "LINE")]
     since: Option<String>,
+    /// Id of an account: checks the audit trail only of the accounts after it. A check that was stopped with Ctrl-C says
+    /// where to go on
+    #[arg(long, value_name = "ID", conflicts_with = "since")]
+    trail_after: Option<String>,
     /// Id of a protected app: also tries it at its public address
     #[arg(long, value_name = "ID")]
     app: Option<String>,
@@ -66,6 +70,7 @@ pub struct Args {
 pub async fn run(args: Args, settings: Settings) -> Result<()> {
     let anchor = args.since.map(|line| Anchor::find(&line).ok_or_else(no_anchor)).transpose()?;
     let patient = &mut Patient::new(settings, anchor).await;
+    patient.trail_after = args.trail_after;
     let mut findings = examine(patient).await;
     if let Some(id) = args.app {
         findings.extend(app::app(patient, &id).await);
@@ -266,14 +271,32 @@ async fn audit_trail(patient: &mut Patient) -> Finding {
     let number = patient.anchor.as_ref().map(|anchor| anchor.number);
     let progress = Progress::begin();
     progress.about("checking audit events");
-    let verified = verify_while(&mut database.conn(), keys.trail(), number, |events| progress.after(events)).await;
-    let finished =
-        progress.finish("not all events were checked; run `sessile doctor` again, which begins with the first");
+    let after = patient.trail_after.as_deref();
+    let mut last = String::new();
+    let from = (number, after.unwrap_or_default());
+    let mut conn = database.conn();
+    let verified = verify_while(&mut conn, keys.trail(), from, |account, events| {
+        account.clone_into(&mut last);
+        progress.after(events)
+    });
+    let verified = verified.await;
+    let finished = progress.finish(&match number {
+        None => {
+            format!("not all events were checked; `sessile doctor --trail-after {last}` goes on with the next account")
+        }
+        // The line counts the events of all accounts.
+        Some(_) => "not all events were checked; run the command again, which begins with the first".to_owned(),
+    });
     let verified = verified.map_err(|error| away(&error))?;
-    finished.map_err(|error| in_words(&error))?;
+    if let Err(stopped) = finished {
+        // What is wrong with the accounts before is not found again by going on.
+        let found = verified.findings.first().map(|first| format!("{first}; ")).unwrap_or_default();
+        return Err(format!("{found}{}", in_words(&stopped)));
+    }
     let verified = patient.verified.insert(verified);
     let Some(first) = verified.findings.first() else {
-        return mark_problem(verified).map_or_else(|| Ok(summary(verified)), Err);
+        let limits = after.map(|id| format!("; accounts up to {id} were not checked")).unwrap_or_default();
+        return mark_problem(verified).map_or_else(|| Ok(summary(verified) + &limits), Err);
     };
     let more = match verified.broken + verified.uncheckable - 1 {
         0 => String::new(),

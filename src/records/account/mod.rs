@@ -7,6 +7,7 @@
 pub mod factors;
 pub mod groups;
 pub mod hasher;
+pub mod in_order;
 pub mod invited;
 pub mod leaked;
 pub mod leaving;
@@ -384,12 +385,6 @@ pub async fn disable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
 pub async fn enable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let disabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_not_null());
     Ok(run!(conn, execute(diesel::update(disabled).set(accounts::disabled_at.eq(None::<Instant>))))? == 1)
-}
-
-/// All accounts in the order of their addresses, each with the time when it was disabled.
-pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<(Account, Option<Instant>)>> {
-    let all = accounts::table.filter(accounts::deleted_at.is_null()).order(accounts::email_key);
-    run!(conn, load(all.select((Account::as_select(), accounts::disabled_at))))
 }
 
 /// Whether this instance has an owner, enabled or not. Somebody who was invited as an owner is not one yet.

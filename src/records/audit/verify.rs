@@ -58,18 +58,19 @@ pub async fn verify(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<Verified> {
 
 /// Verifies the chains of all accounts, and checks that they contain the links that the anchor with this number covers.
 pub async fn verify_since(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: Option<i64>) -> Result<Verified> {
-    verify_while(conn, keys, anchor, |_| true).await
+    verify_while(conn, keys, (anchor, ""), |_, _| true).await
 }
 
-/// Like [`verify_since`], until `go_on` returns `false`. It is called with the number of events after each account.
+/// Like [`verify_since`], for the accounts whose ids come after `after`, until `go_on` returns `false`. It is called after
+/// each account with its id and its number of events.
 pub async fn verify_while(
     conn: &mut Conn<'_>,
     keys: &AuditKeys,
-    anchor: Option<i64>,
-    mut go_on: impl FnMut(u64) -> bool,
+    (anchor, after): (Option<i64>, &str),
+    mut go_on: impl FnMut(&str, u64) -> bool,
 ) -> Result<Verified> {
     let mut verified = Verified { mark: mark::look(conn, keys).await?, ..Verified::default() };
-    let mut last = String::new();
+    let mut last = after.to_owned();
     loop {
         let some = accounts::table.filter(accounts::id.gt(&last)).order(accounts::id).limit(ACCOUNTS);
         let ids: Vec<String> = run!(conn, load(some.select(accounts::id)))?;
@@ -81,9 +82,9 @@ pub async fn verify_while(
                 None => None,
             };
             let before = verified.links + verified.unchained;
-            let finding = walk(conn, keys, id, promise, &mut verified).await?;
+            let finding = walk(conn, keys, id.clone(), promise, &mut verified).await?;
             verified.note(finding);
-            if !go_on(verified.links + verified.unchained - before) {
+            if !go_on(&id, verified.links + verified.unchained - before) {
                 return Ok(verified);
             }
         }

@@ -21,7 +21,7 @@ use crate::{
     records::{
         account, audit,
         link::{self, Purpose},
-        session::listing,
+        session::counts,
     },
 };
 
@@ -75,7 +75,7 @@ pub async fn check_keys_of_command(db: &Db, keys: Option<&Keys>) -> Result<()> {
                 audit::begin(conn, keys.trail()).await
             }
             (Some(known), Some(keys)) if keys.knows(&known) => audit::begin(conn, keys.trail()).await,
-            (Some(_), _) if listing::any_live(conn).await? || audit::is_begun(conn).await? => Err(Error::Conflict(
+            (Some(_), _) if counts::any_live(conn).await? || audit::is_begun(conn).await? => Err(Error::Conflict(
                 "the server seals the audit trail with another key file (SESSILE_KEY_FILE): run the command with that \
                  file, or restore it from your backup; if it is lost, run `sessile session revoke --all` and start the \
                  server once"
@@ -101,7 +101,7 @@ pub async fn check_no_keys_needed(db: &Db) -> Result<()> {
 /// [`Error::Conflict`] if there are live sessions that the keys cannot verify.
 pub async fn check_needed_keys(conn: &mut Conn<'_>, keys: Option<&Keys>) -> Result<()> {
     let Some(known) = fingerprint(conn).await? else { return Ok(()) };
-    if keys.is_some_and(|keys| keys.knows(&known)) || !listing::any_live(conn).await? {
+    if keys.is_some_and(|keys| keys.knows(&known)) || !counts::any_live(conn).await? {
         return Ok(());
     }
     Err(wrong_key(match keys {

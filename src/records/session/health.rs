@@ -7,8 +7,8 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use super::{
     amr::Amr,
+    counts,
     key::SessionKey,
-    listing,
     lookup::Found,
     service::Sessions,
     statements::{self, NewSession},
@@ -81,7 +81,7 @@ impl Sessions {
 
     /// The number of live sessions.
     pub async fn count_live(&self) -> Result<i64> {
-        self.db.read(async |conn: &mut Conn<'_>| listing::count_live(conn).await).await
+        self.db.read(async |conn: &mut Conn<'_>| counts::count_live(conn).await).await
     }
 
     /// A new key that belongs to no session of this account.

@@ -23,7 +23,7 @@ use crate::{
         },
         error::Result,
     },
-    records::account::Account,
+    records::account::{Account, in_order},
 };
 
 /// Join condition for a session's device, which may have been deleted.
@@ -185,16 +185,21 @@ pub async fn idlest(conn: &mut Conn<'_>, account_id: &str, but: &str) -> Result<
 /// A row of the account list: the account, when it was created, when it was disabled, and the id and last activity of a
 /// live session.
 pub type Subscriber = (Account, Instant, Option<Instant>, Option<String>, Option<Instant>);
+/// A session with the address of its account and the name of its device.
+pub type Listed = (Record, String, Option<String>);
 
-/// All accounts by address. An account has a row for each live session, most recently used first, or one row if it has
-/// no live session.
-pub async fn subscribers(conn: &mut Conn<'_>) -> Result<Vec<Subscriber>> {
-    run!(
+/// Accounts by address, a portion of those whose address key comes after `after`, and the key of the last one. An account
+/// has a row for each live session, most recently used first, or one row if it has no live session.
+pub async fn subscribers(conn: &mut Conn<'_>, after: &str) -> Result<Option<(Vec<Subscriber>, String)>> {
+    let Some(up_to) = in_order::end_after(conn, after).await? else { return Ok(None) };
+    let rows = run!(
         conn,
         load(
             accounts::table
                 .left_join(sessions::table.on(sessions::account_id.eq(accounts::id).and(is_live())))
                 .filter(accounts::deleted_at.is_null())
+                .filter(accounts::email_key.gt(after))
+                .filter(accounts::email_key.le(&up_to))
                 .order((accounts::email_key, sessions::last_activity.desc(), sessions::id))
                 .select((
                     Account::as_select(),
@@ -204,7 +209,8 @@ pub async fn subscribers(conn: &mut Conn<'_>) -> Result<Vec<Subscriber>> {
                     sessions::last_activity.nullable(),
                 ))
         )
-    )
+    )?;
+    Ok(Some((rows, up_to)))
 }
 
 /// The account's live sessions with the names of their devices, newest activity first.
@@ -222,22 +228,23 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Record, 
     )
 }
 
-/// All live sessions with the addresses of their accounts and the names of their devices, newest activity first.
-pub async fn list_all(conn: &mut Conn<'_>) -> Result<Vec<(Record, String, Option<String>)>> {
-    run!(
+/// The live sessions of a portion of the accounts: of those whose address key comes after `after`, and the key of the last
+/// one. With the addresses of their accounts and the names of their devices, in no order.
+pub async fn of_accounts_after(conn: &mut Conn<'_>, after: &str) -> Result<Option<(Vec<Listed>, String)>> {
+    let Some(up_to) = in_order::end_after(conn, after).await? else { return Ok(None) };
+    let rows = run!(
         conn,
         load(
             sessions::table
                 .inner_join(accounts::table)
                 .left_join(devices::table.on(own_device()))
+                .filter(accounts::email_key.gt(after))
+                .filter(accounts::email_key.le(&up_to))
                 .filter(is_live())
-                .order((sessions::last_activity.desc(), sessions::id))
                 .select((Record::as_select(), accounts::email, devices::name.nullable()))
         )
-    )
-}
-pub async fn count_live(conn: &mut Conn<'_>) -> Result<i64> {
-    run!(conn, get_result(sessions::table.filter(is_live()).count()))
+    )?;
+    Ok(Some((rows, up_to)))
 }
 
 /// Whether a session is live or has ended.
@@ -277,8 +284,4 @@ pub async fn standings(conn: &mut Conn<'_>, sessions: &[SessionRef]) -> Result<B
         (id, standing)
     };
     Ok(rows.into_iter().map(standing).collect())
-}
-pub async fn any_live(conn: &mut Conn<'_>) -> Result<bool> {
-    let one: Option<String> = find!(conn, first(sessions::table.filter(is_live()).select(sessions::id)))?;
-    Ok(one.is_some())
 }

@@ -14,6 +14,7 @@ pub mod amr;
 pub mod arrivals;
 pub mod cache;
 mod confirmation;
+pub mod counts;
 pub mod current;
 pub mod data;
 pub mod device_sweep;

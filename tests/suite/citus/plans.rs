@@ -66,5 +66,5 @@ fn is_of_managers(statement: &str) -> bool {
 
 /// At the start each table is searched once for times in the future.
 fn is_settling(statement: &str) -> bool {
-    statement.contains("+ 5 * interval '1 second')")
+    statement.contains("+ 5 * interval '1 second')") || statement.contains("AS portion")
 }

@@ -1,16 +1,18 @@
 //! `sessile subscribers export` next to a running server.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
 use super::KIM;
-use crate::support::{Server, TestDb, add_user, on_both_engines, sessile};
+use crate::support::{Engine, Server, TestDb, add_user, on_both_engines, sessile};
 
 on_both_engines! {
     every_account_is_exported_with_the_session_that_it_used_last,
     an_export_that_fails_leaves_the_file_that_was_there,
     an_export_replaces_a_file_and_nothing_else,
+    all_accounts_and_sessions_are_listed_however_many_there_are,
 }
 
 fn export(db: &TestDb, args: &[&str]) -> std::process::Output {
@@ -52,6 +54,57 @@ async fn every_account_is_exported_with_the_session_that_it_used_last(db: TestDb
     assert_eq!(all.as_array().unwrap().len(), 2);
     let names: Vec<&str> = first.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names.len(), 9, "{names:?}");
+}
+
+/// More accounts than one statement reads. Every second has a session.
+async fn all_accounts_and_sessions_are_listed_however_many_there_are(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    many_accounts(&db, MANY);
+    let printed = |args: &[&str]| {
+        let out = sessile(&db, args, "");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    assert_eq!(printed(&["subscribers", "export"]), format!("wrote {} to subscribers.json\n", MANY + 1));
+    let file = std::fs::read_to_string(db.folder.join("subscribers.json")).unwrap();
+    let all: Vec<Value> = serde_json::from_str(&file).unwrap();
+    let emails: BTreeSet<&str> = all.iter().map(|one| one["email"].as_str().unwrap()).collect();
+    assert_eq!((all.len(), emails.len()), (MANY + 1, MANY + 1));
+    let sessions: u64 = all.iter().map(|one| one["sessions"].as_u64().unwrap()).sum();
+    assert_eq!(sessions, MANY as u64 / 2);
+
+    let listed = printed(&["user", "list"]);
+    let ids: BTreeSet<&str> = listed.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!((listed.lines().count(), ids.len()), (MANY + 1, MANY + 1));
+
+    let listed = printed(&["session", "list"]);
+    assert_eq!(listed.lines().count(), MANY / 2);
+    let activity: Vec<&str> = listed.lines().map(|line| line.split("active ").nth(1).unwrap()).collect();
+    assert!(activity.is_sorted_by(|newer, older| newer >= older), "newest activity first");
+    let json: Vec<Value> = serde_json::from_str(&printed(&["session", "list", "--json"])).unwrap();
+    assert_eq!(json.len(), MANY / 2);
+}
+
+const MANY: usize = 2_500;
+
+/// Adds accounts, every second with a live session.
+pub fn many_accounts(db: &TestDb, many: usize) {
+    let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})");
+    let (bytes, state, no) = match db.engine {
+        Engine::Postgres => ("BYTEA", "'{}'", "false"),
+        Engine::Sqlite => ("BLOB", "jsonb('{}')", "0"),
+    };
+    db.sql(&format!(
+        "INSERT INTO accounts (id, email, email_key, name, role, password_hash, created_at, password_changed_at) {numbers} \
+         SELECT 'acc_' || i, 'n' || i || '@example.com', 'n' || i || '@example.com', 'N', 'member', 'none', INSTANT(0), \
+         INSTANT(0) FROM n"
+    ));
+    db.sql(&format!(
+        "INSERT INTO sessions (id, secret_hash, account_id, created_at, authenticated_at, last_activity, expires_at, \
+         absolute_expires_at, browser, os, kind, installed, version, state, data) {numbers} SELECT 'aiq_' || i, \
+         CAST('hash' || i AS {bytes}), 'acc_' || i, INSTANT(-9000), INSTANT(-9000), INSTANT(-i), INSTANT(9000), \
+         INSTANT(9000), 'B', 'O', 'other', {no}, 1, {state}, '{{}}' FROM n WHERE i % 2 = 0"
+    ));
 }
 
 async fn an_export_that_fails_leaves_the_file_that_was_there(db: TestDb) {

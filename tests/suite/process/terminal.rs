@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::KIM;
+use super::{KIM, subscribers::many_accounts};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, sessile};
 
 /// A pseudo-terminal. Writing to it types, and its output can be read.
@@ -155,3 +155,56 @@ fn a_clean_up_on_a_terminal_can_be_stopped_and_goes_on_where_it_was() {
 }
 
 const EXPIRED: usize = 40_000;
+
+/// A command that was asked to stop as soon as its line was shown. Returns what the terminal shows.
+fn stopped(db: &TestDb, args: &[&str], line: &str) -> String {
+    let mut terminal = Terminal::new();
+    let mut child = terminal.spawn(command(db, &[("SESSILE_LOG", "off")]).args(args));
+    terminal.wait_for(line);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
+    assert_eq!(child.wait().expect("an exit status").code(), Some(1));
+    terminal.wait_for("stopped: ");
+    terminal.shown
+}
+
+#[test]
+fn an_export_on_a_terminal_can_be_stopped_and_leaves_the_old_file() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    many_accounts(&db, MANY_ACCOUNTS);
+    let file = db.folder.join("subscribers.json");
+    std::fs::write(&file, "old").expect("a file");
+    let shown = stopped(&db, &["subscribers", "export"], "writing accounts");
+    assert!(shown.contains("subscribers.json was not changed"), "{shown}");
+    assert_eq!(std::fs::read_to_string(&file).expect("the file"), "old");
+    let shown = stopped(&db, &["session", "list"], "reading sessions");
+    assert!(shown.contains("nothing was listed") && !shown.contains("until"), "{shown}");
+    let parts =
+        std::fs::read_dir(&db.folder).expect("the folder").filter_map(|one| one.ok()?.file_name().into_string().ok());
+    assert_eq!(parts.filter(|name| name.starts_with(".subscribers")).count(), 0, "no part of a file is left");
+}
+
+const MANY_ACCOUNTS: usize = 60_000;
+
+#[test]
+fn a_check_of_the_audit_trail_on_a_terminal_goes_on_where_it_was_stopped() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    drop(Server::start(&db, &[]));
+    many_accounts(&db, MANY_ACCOUNTS);
+    // An account that is checked late.
+    db.sql("INSERT INTO audit (id, at, kind, account_id, actor) VALUES (1, INSTANT(0), 'login.failed', 'acc_9999', 'system')");
+    let shown = stopped(&db, &["doctor"], "checking audit events");
+    assert!(!shown.contains("acc_9999:"), "it stopped before that account: {shown}");
+    let (_, advice) = shown.split_once("--trail-after ").expect("where to go on");
+    let next: String = advice.chars().take_while(|one| !"`\r\n ".contains(*one)).collect();
+    let rest = sessile(&db, &["doctor", "--trail-after", &next], "");
+    let rest = String::from_utf8_lossy(&rest.stdout).into_owned();
+    assert!(rest.contains("FAIL audit trail: ") && rest.contains("acc_9999"), "{rest}");
+    let later = sessile(&db, &["doctor", "--trail-after", "acc_99990"], "");
+    let later = String::from_utf8_lossy(&later.stdout).into_owned();
+    assert!(
+        later.contains("ok  audit trail: ") && later.contains("accounts up to acc_99990 were not checked"),
+        "{later}"
+    );
+}

@@ -7,7 +7,8 @@ use sessile::{
     actions::revoke,
     base::db::{Conn, TouchRow},
     records::session::{
-        EndReason, NewSession, Scope, SessionKey, SessionRef, ends, generation, listing, statements, sweep, touch,
+        EndReason, NewSession, Scope, SessionKey, SessionRef, counts, ends, generation, listing, statements, sweep,
+        touch,
     },
 };
 
@@ -66,7 +67,7 @@ async fn a_session_whose_row_has_not_ended_yet_is_ended_everywhere(db: TestDb) {
         let lives = listing::lives(conn, &account, &id).await?;
         let listed = listing::list(conn, &account).await?.len() + listing::list_all(conn).await?.len();
         let of_devices = sessile::records::session::devices::in_use(conn, &account).await?.living.len();
-        Ok((lives, listed, of_devices, listing::count_live(conn).await?, listing::any_live(conn).await?))
+        Ok((lives, listed, of_devices, counts::count_live(conn).await?, counts::any_live(conn).await?))
     };
     assert_eq!(node.sessions.db.read(read).await.unwrap(), (false, 0, 0, 0, false));
 

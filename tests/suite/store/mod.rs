@@ -7,6 +7,7 @@ mod keys;
 mod lock_order;
 mod lost_answers;
 mod races;
+mod settled_in_portions;
 mod touches;
 mod upgrade;
 mod upgrade_beside_node;

@@ -24,9 +24,9 @@ pub enum Outcome {
     Tables(usize),
 }
 
-/// Receives a line about each step.
-pub type Told = Box<dyn Fn(&str) + Send + Sync>;
-type Tell<'a> = &'a (dyn Fn(&str) + Send + Sync);
+/// Receives a line about each step. Returns whether to go on.
+pub type Told = Box<dyn Fn(&str) -> bool + Send + Sync>;
+type Tell<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
 
 /// A foreign key.
 #[derive(QueryableByName)]
@@ -45,7 +45,7 @@ struct ForeignKey {
 /// lock that excludes migrations.
 ///
 /// # Errors
-/// [`Error::Conflict`] without Citus or without a worker.
+/// [`Error::Conflict`] without Citus or without a worker, [`Error::Invalid`] if `tell` stopped it. Then nothing is changed.
 pub async fn distribute(conn: &mut AsyncPgConnection, dry_run: bool, tell: Tell<'_>) -> Result<Outcome> {
     let workers = check_cluster(conn).await?;
     let tables = tables(conn).await?;
@@ -112,13 +112,14 @@ async fn in_transaction(
     tell: Tell<'_>,
 ) -> Result<()> {
     let names: Vec<&str> = pending.iter().map(|table| table.name.as_str()).collect();
-    // Copying large tables takes longer than any other statement.
+    // Copying large tables takes longer than any other statement. If this program is killed meanwhile, the server stops
+    // copying, too.
     conn.batch_execute(
         "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL citus.multi_shard_modify_mode = 'sequential'; \
-         SET LOCAL client_min_messages = 'error'",
+         SET LOCAL client_min_messages = 'error'; SET LOCAL client_connection_check_interval = '1s'",
     )
     .await?;
-    tell("waiting for running transactions");
+    going_on(tell("waiting for running transactions"))?;
     conn.batch_execute(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", names.join(", "))).await?;
     let foreign_keys: Vec<ForeignKey> = foreign_keys(conn).await?;
     let concerned: Vec<&ForeignKey> = foreign_keys
@@ -134,7 +135,7 @@ async fn in_transaction(
         // The coordinator would keep its old rows, which nothing reads any more.
         let truncate = format!("SELECT truncate_local_data_after_distributing_table('{}')", table.name);
         conn.batch_execute(&truncate).await?;
-        tell(&format!("{}: {}", table.name, table.placement.words()));
+        going_on(tell(&format!("{}: {}", table.name, table.placement.words())))?;
     }
     let placement = |name: &str| tables.iter().find(|table| table.name == name).map(|table| &table.placement);
     for key in concerned {
@@ -145,6 +146,10 @@ async fn in_transaction(
     }
     conn.batch_execute("COMMIT").await?;
     Ok(())
+}
+
+fn going_on(is_wanted: bool) -> Result<()> {
+    if is_wanted { Ok(()) } else { Err(Error::Invalid("stopped: no table was distributed".into())) }
 }
 
 async fn foreign_keys(conn: &mut AsyncPgConnection) -> Result<Vec<ForeignKey>> {

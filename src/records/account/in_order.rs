@@ -1,0 +1,33 @@
+//! All accounts in the order of their addresses, in portions. Called by commands that list or export them.
+//!
+//! Invariant: no statement reads more than a portion, so that each ends within its time limit, however many accounts there
+//! are. Two portions may show two moments.
+
+use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+
+use super::Account;
+use crate::base::{
+    db::{Conn, Instant, run, schema::accounts},
+    error::Result,
+};
+
+/// Maximum number of accounts in a portion.
+const PORTION: i64 = 1_000;
+
+/// An account, the time when it was disabled, and its address key.
+pub type Entry = (Account, Option<Instant>, String);
+
+/// The accounts whose address keys come after `after`, up to a portion of them.
+pub async fn list_after(conn: &mut Conn<'_>, after: &str) -> Result<Vec<Entry>> {
+    let some = accounts::table.filter(accounts::deleted_at.is_null()).filter(accounts::email_key.gt(after));
+    let some = some.order(accounts::email_key).limit(PORTION);
+    run!(conn, load(some.select((Account::as_select(), accounts::disabled_at, accounts::email_key))))
+}
+
+/// The last address key of the portion after `after`. `None` if there is no further account.
+pub async fn end_after(conn: &mut Conn<'_>, after: &str) -> Result<Option<String>> {
+    let some = accounts::table.filter(accounts::deleted_at.is_null()).filter(accounts::email_key.gt(after));
+    let some = some.order(accounts::email_key).limit(PORTION);
+    let mut keys: Vec<String> = run!(conn, load(some.select(accounts::email_key)))?;
+    Ok(keys.pop())
+}
