@@ -59,15 +59,18 @@ class Filled:
         self.random = random.Random(1)
         with instance.serve():
             key, _ = instance.log_in()
-        self.shared = instance.copy_rows(key, sessions, 0)
-        self._add_events(events)
+        with instance.rows.without_indexes():
+            self.shared = instance.copy_rows(key, sessions, 0)
+            self._add_events(events)
+        say(f'{sessions:,} sessions are written')
+        instance.rows.finish()
         self.unused = iter(self.random.sample(range(1, sessions + 1), min(sessions, 50_000)))
 
     def _add_events(self, events):
         """Events as if each account had been used in turn, so that the rows of an account are far from each other."""
         rows = self.instance.rows
         account = f"'acc_' || {rows.number('n.i')}"
-        device = rows.run(f"SELECT max(id) FROM devices WHERE account_id <> ({account.replace('n.i', '1')})")
+        device = rows.run(f"SELECT id FROM devices WHERE account_id <> ({account.replace('n.i', '1')}) LIMIT 1")
         for event in range(1, events + 1):
             kind = ('login.succeeded', 'session.created', 'session.expired', 'app.opened')[event % 4]
             at = rows.earlier(rows.now, (events - event) * 86_400)
@@ -83,7 +86,6 @@ class Filled:
             'INSERT INTO trails (account_id, links, unchained) '
             f'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {self.count}) '
             f'SELECT {account}, 0, {events} FROM n')
-        rows.finish()
 
     def connect(self):
         return Browser(self)

@@ -69,6 +69,7 @@ class Sessile:
         with self.serve():
             session, others = self.log_in()
         key = self.copy_rows(session, count, idle_seconds)
+        self.rows.finish()
         jar = self.folder / 'cookies'
         cookies = ('; '.join([self.session_cookie(key, number), *others]) for number in range(1, count + 1))
         jar.write_text('\n'.join(cookies) + '\n')
@@ -113,7 +114,6 @@ class Sessile:
         })
         self.rows.run('INSERT INTO account_of_email (email_key, account_id) SELECT email_key, id FROM accounts '
                       f"WHERE email_key <> '{EMAIL}'")
-        self.rows.finish()
         return prefix, secret
 
     def _copy(self, table, count, replaced):
