@@ -7,11 +7,13 @@ use std::io::{IsTerminal as _, stderr};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
+    mpsc,
 };
+use std::thread;
 use std::time::Duration;
 
-use actix_web::rt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::base::error::{Error, Result};
 
@@ -24,33 +26,35 @@ const INTERRUPTED: i32 = 130;
 /// The line on the terminal, and whether Ctrl-C was pressed.
 pub struct Progress {
     bar: ProgressBar,
-    stopped: Arc<AtomicBool>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    is_stopped: AtomicBool,
+    /// The line is gone. Ctrl-C ends the program at once, as without this module.
+    is_over: AtomicBool,
 }
 
 impl Progress {
     /// Begins to show what the command does.
     pub fn begin() -> Self {
-        let stopped = Arc::new(AtomicBool::new(false));
+        let state = Arc::new(State::default());
         if !stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), stopped };
+            return Self { bar: ProgressBar::hidden(), state };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND));
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {human_pos} ({per_sec}, {elapsed})") {
             bar.set_style(style);
         }
+        let (ready, is_ready) = mpsc::channel();
+        let (line, shared) = (bar.clone(), Arc::clone(&state));
+        // A thread of its own, because a command may keep the main thread busy with SQLite.
+        thread::spawn(move || watch(&line, &shared, &ready));
+        // Without an answer, signals cannot be received, and Ctrl-C ends the program as usual.
+        let _ = is_ready.recv();
         bar.enable_steady_tick(TICK);
-        let (line, stop) = (bar.clone(), Arc::clone(&stopped));
-        rt::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                stop.store(true, Ordering::Release);
-                line.println("sessile: stopping after this batch; press Ctrl-C again to stop at once");
-            }
-            if tokio::signal::ctrl_c().await.is_ok() {
-                // The batch under way is not committed.
-                std::process::exit(INTERRUPTED);
-            }
-        });
-        Self { bar, stopped }
+        Self { bar, state }
     }
 
     /// Says what is counted from now on.
@@ -67,7 +71,7 @@ impl Progress {
 
     /// Whether Ctrl-C was pressed.
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        self.state.is_stopped.load(Ordering::Acquire)
     }
 
     /// Prints something else, for example on stdout.
@@ -77,6 +81,7 @@ impl Progress {
 
     /// Removes the line from the terminal.
     pub fn end(&self) {
+        self.state.is_over.store(true, Ordering::Release);
         self.bar.finish_and_clear();
     }
 
@@ -88,4 +93,22 @@ impl Progress {
         self.end();
         if self.is_stopped() { Err(Error::Invalid(format!("stopped: {advice}"))) } else { Ok(()) }
     }
+}
+
+/// Waits for Ctrl-C twice. Says `ready` once it would notice.
+fn watch(line: &ProgressBar, state: &State, ready: &mpsc::Sender<()>) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    runtime.block_on(async {
+        let Ok(mut pressed) = signal(SignalKind::interrupt()) else { return };
+        if ready.send(()).is_err() {
+            return;
+        }
+        while pressed.recv().await.is_some() {
+            if state.is_over.load(Ordering::Acquire) || state.is_stopped.swap(true, Ordering::AcqRel) {
+                // The batch under way is not committed.
+                std::process::exit(INTERRUPTED);
+            }
+            line.println("sessile: stopping after this batch; press Ctrl-C again to stop at once");
+        }
+    });
 }

@@ -102,9 +102,12 @@ pub fn many_accounts(db: &TestDb, many: usize) {
     db.sql(&format!(
         "INSERT INTO sessions (id, secret_hash, account_id, created_at, authenticated_at, last_activity, expires_at, \
          absolute_expires_at, browser, os, kind, installed, version, state, data) {numbers} SELECT 'aiq_' || i, \
-         CAST('hash' || i AS {bytes}), 'acc_' || i, INSTANT(-9000), INSTANT(-9000), INSTANT(-i), INSTANT(9000), \
+         CAST('hash' || i AS {bytes}), 'acc_' || i, INSTANT(-9000), INSTANT(-9000), INSTANT(-9000), INSTANT(9000), \
          INSTANT(9000), 'B', 'O', 'other', {no}, 1, {state}, '{{}}' FROM n WHERE i % 2 = 0"
     ));
+    for last in 0..10 {
+        db.sql(&format!("UPDATE sessions SET last_activity = INSTANT(-{last}) WHERE id LIKE '%{last}'"));
+    }
 }
 
 async fn an_export_that_fails_leaves_the_file_that_was_there(db: TestDb) {
