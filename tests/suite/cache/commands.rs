@@ -47,7 +47,7 @@ async fn the_end_of_all_sessions_is_heard_by_every_node_that_caches(db: TestDb) 
             }
         }
         // So many that the command leaves the rows to the background.
-        copy_session(&db, round);
+        copy_session(&db, round, COPIES);
         let all = sessile(&db, &["session", "revoke", "--all"], "");
         assert!(all.status.success(), "{all:?}");
         assert_eq!(String::from_utf8_lossy(&all.stdout), format!("ended {}\n", COPIES + 2));
@@ -65,13 +65,13 @@ async fn the_end_of_all_sessions_is_heard_by_every_node_that_caches(db: TestDb) 
 const MANY: &[(&str, &str)] = &[("SESSILE_SESSIONS_PER_ACCOUNT", "0"), ("SESSILE_LOG", "warn")];
 const COPIES: usize = 2_100;
 
-/// Copies a live session, with other ids and keys.
-fn copy_session(db: &TestDb, round: usize) {
+/// Copies a live session of a generation, with other ids.
+pub fn copy_session(db: &TestDb, generation: usize, copies: usize) {
     let columns = "secret_hash, account_id, device_id, created_at, authenticated_at, last_activity, expires_at, \
                    absolute_expires_at, browser, os, kind, installed, version, state, data, generation";
     db.sql(&format!(
         "INSERT INTO sessions (id, {columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
-         WHERE i < {COPIES}) SELECT 'aiq_{round}_' || n.i, {columns} FROM n, \
-         (SELECT * FROM sessions WHERE ended_at IS NULL AND generation = {round} LIMIT 1) AS one"
+         WHERE i < {copies}) SELECT 'aiq_{generation}_' || n.i, {columns} FROM n, \
+         (SELECT * FROM sessions WHERE ended_at IS NULL AND generation = {generation} LIMIT 1) AS one"
     ));
 }

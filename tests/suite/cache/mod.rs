@@ -5,7 +5,7 @@
 
 mod behind_a_pooler;
 mod changes;
-mod commands;
+pub mod commands;
 mod ends;
 mod lost_announcements;
 mod memory;

@@ -21,6 +21,7 @@ mod flood;
 pub mod https;
 mod keys;
 mod killed;
+mod killed_while_all_end;
 mod nginx;
 mod nodes;
 mod other_users;
