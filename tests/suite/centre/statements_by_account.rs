@@ -21,7 +21,7 @@ use sessile::{
     records::{
         draft,
         session::{
-            generation,
+            counts, generation,
             grants::{self, feed},
             sweep,
         },
@@ -447,5 +447,8 @@ pub async fn look_after(db: &TestDb, app_id: &str) {
     own.write(async |conn: &mut Conn<'_>| generation::begin_next(conn).await).await.unwrap();
     assert!(own.write(async |conn: &mut Conn<'_>| generation::end_first(conn).await).await.unwrap() > 0);
     unseen(db, "UPDATE sessions SET ended_at = NULL, ended_reason = NULL, ended_by = NULL WHERE generation = 0");
+    // They read no outdated session.
+    assert!(!own.read(async |conn: &mut Conn<'_>| counts::any_live(conn).await).await.unwrap());
+    assert_eq!(own.read(async |conn: &mut Conn<'_>| counts::count_live(conn).await).await.unwrap(), 0);
     assert!(generation::end_outdated(&own, async |_| true).await.unwrap() > 0);
 }
