@@ -20,9 +20,9 @@ fn seed(db: &TestDb, many: usize, seconds_ago: usize) {
     let no = if db.engine == Engine::Postgres { "false" } else { "0" };
     db.sql(&format!(
         "INSERT INTO devices (id, account_id, secret_hash, name, browser, os, kind, installed, first_seen, last_seen) \
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) \
          SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'B', 'O', 'other', {no}, INSTANT(0), INSTANT(0) \
-         FROM n, accounts a WHERE a.email = '{KIM}'"
+         FROM {}, accounts a WHERE a.email = '{KIM}'",
+        db.engine.numbers(many)
     ));
     for column in ["first_seen", "last_seen"] {
         let second = if db.engine == Engine::Postgres { "interval '1 second'" } else { "1000000" };
