@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     base::{
-        db::{Conn, Db, ForUpdate, Instant, before_now, from_now, now, run, schema::mails, words},
+        db::{Conn, Db, ForUpdate, Instant, before_now, find, from_now, now, run, schema::mails, words},
         error::{Error, Result},
         keys::{DerivationKeys, Keys},
         secret::{self, Secret},
@@ -183,15 +183,16 @@ pub enum Attempt {
 /// Claims the mail that has been due for longest. `None` if none is due.
 pub async fn claim(db: &Db) -> Result<Option<Claimed>> {
     db.write(async |conn: &mut Conn<'_>| {
-        let due = mails::table.filter(mails::due_at.le(now())).filter(mails::failed_at.is_null());
-        let first = due.order(mails::due_at).limit(1).select((mails::account_id, mails::id));
-        let Some(first) = ForUpdate::skip_locked_across(conn, first).await? else { return Ok(None) };
-        let found: Vec<(String, String)> = run!(conn, load(first))?;
+        let due = || mails::table.filter(mails::due_at.le(now())).filter(mails::failed_at.is_null());
+        let first = due().order(mails::due_at).limit(1).select((mails::account_id, mails::id));
+        let found: Vec<(String, String)> = ForUpdate::load_across(conn, first).await?;
         let Some((account_id, id)) = found.into_iter().next() else { return Ok(None) };
-        let own = mails::table.filter(mails::account_id.eq(&account_id)).filter(mails::id.eq(&id));
+        let own = due().filter(mails::account_id.eq(&account_id)).filter(mails::id.eq(&id));
         let columns = (mails::kind, mails::recipient, mails::detail, mails::created_at, mails::attempts, now());
         type Row = (MailKind, String, String, Instant, i64, Instant);
-        let (kind, recipient, detail, created_at, attempts, now): Row = run!(conn, first(own.select(columns)))?;
+        // If the rows are distributed, the first read has not locked the row. Another transaction may have settled it.
+        let row: Option<Row> = find!(conn, get_result(ForUpdate::wait(own.select(columns))))?;
+        let Some((kind, recipient, detail, created_at, attempts, now)) = row else { return Ok(None) };
         let set = (mails::due_at.eq(from_now(LEASE)), mails::attempts.eq(attempts + 1));
         let own = mails::table.filter(mails::account_id.eq(&account_id)).filter(mails::id.eq(&id));
         run!(conn, execute(diesel::update(own).set(set)))?;

@@ -1,5 +1,5 @@
-//! The background jobs of a server: news, touches, the clock, digests of the audit trail, and sweeps. Called by
-//! [`run`](super::run).
+//! The background jobs of a server: news, touches, the clock, the placement of the tables, digests of the audit trail,
+//! and sweeps. Called by [`run`](super::run).
 //!
 //! Invariant: a failed job is retried, and stops neither another job nor a request.
 
@@ -33,6 +33,8 @@ use crate::{
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 /// Shortest time between two measurements.
 const CLOCK_REST: Duration = Duration::from_millis(500);
+/// How often the placement of the tables is looked at, even if the server refuses no statement.
+const PLACEMENT_INTERVAL: Duration = Duration::from_secs(60);
 /// How often outdated sessions are looked for, even if no node has announced that all sessions were ended.
 const OUTDATED_INTERVAL: Duration = Duration::from_secs(300);
 const OUTDATED_DELAY: Duration = Duration::from_millis(500);
@@ -49,6 +51,7 @@ pub async fn run(parts: &Parts, settings: &Settings, anchors: &Anchors) {
         write_usage(parts),
         mail::run(parts, settings),
         follow_the_clock(&parts.sessions),
+        follow_the_placement(&parts.sessions.db),
         anchors.now_and_then(),
         end_outdated(&parts.sessions.db),
         sweep_periodically(&parts.sessions.db, settings)
@@ -122,6 +125,15 @@ async fn settle_the_future(db: &Db, went_back: &Notify) {
             Some(()) => went_back.notified().await,
             None => _ = rt::time::timeout(CLOCK_INTERVAL, went_back.notified()).await,
         }
+    }
+}
+
+/// Notices when `sessile distribute` has run in another process. It needs no `Outage`: a look that fails changes nothing,
+/// and the other jobs report that the database is unavailable.
+async fn follow_the_placement(db: &Db) {
+    loop {
+        rt::time::sleep(PLACEMENT_INTERVAL).await;
+        db.look_at_distribution();
     }
 }
 

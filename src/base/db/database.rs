@@ -203,6 +203,14 @@ impl Db {
         }
     }
 
+    /// Looks in the background whether the tables are distributed now, because `sessile distribute` may have run in
+    /// another process. Returns at once.
+    pub fn look_at_distribution(&self) {
+        if let Engine::Postgres(pools) = &*self.engine {
+            pools.look_at_distribution();
+        }
+    }
+
     /// Distributes the tables over the workers of a Citus cluster; with `dry_run`, only tells what it would do.
     ///
     /// # Errors
@@ -221,9 +229,6 @@ impl Db {
     /// Measures how far `clock` differs from the database's time, corrects it, and returns the correction in
     /// microseconds.
     pub async fn measure_clock(&self, clock: &Clock) -> Result<i64> {
-        if let Engine::Postgres(pools) = &*self.engine {
-            pools.look_at_distribution();
-        }
         let before = clock.now();
         let database = self.read(async |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(now())))).await?;
         Ok(clock.correct(before, database, clock.now()))

@@ -4,10 +4,7 @@
 //! Invariant: a connection on which anything failed is closed, not returned to the pool. Writers never use all
 //! connections of a pool that has several, so reads continue while commits hang.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Pool, PoolError, TimeoutType};
@@ -29,9 +26,7 @@ use super::{
     migrate,
     nodes::{self, Others, Unconfirmed},
     notify::send_announced,
-    postgres::{
-        self, ConnectError, ConnectPlan, Connection, LatestTimeline, Opener, Pooled, listen::Mentions, preflight,
-    },
+    postgres::{self, ConnectError, ConnectPlan, Connection, LatestTimeline, Opener, listen::Mentions, preflight},
 };
 use crate::base::{
     coherence::{Coherence, Moment, Wait},
@@ -62,21 +57,10 @@ pub(super) struct Pools {
     deadline: Duration,
     audit_keys: Option<AuditKeys>,
     coherence: Coherence,
-    distribution: Arc<Distribution>,
+    distribution: citus::Distribution,
     runtime: Option<Runtime>,
     metrics: Metrics,
 }
-
-/// What this process knows about the [distribution](citus) of the tables.
-#[derive(Default)]
-struct Distribution {
-    is_distributed: AtomicBool,
-    /// Whether a task looks at the database.
-    is_looking: AtomicBool,
-}
-
-/// Longest time that a look at the distribution may take.
-const LOOK: Duration = Duration::from_secs(3);
 
 impl Pools {
     pub(super) fn open(
@@ -115,7 +99,7 @@ impl Pools {
             deadline: settings.statement_timeout,
             audit_keys,
             coherence,
-            distribution: Arc::default(),
+            distribution: citus::Distribution::default(),
             runtime: Some(runtime),
             metrics,
         })
@@ -176,29 +160,12 @@ impl Pools {
 
     /// Whether the tables were distributed when this was last looked at.
     pub(super) fn is_distributed(&self) -> bool {
-        self.distribution.is_distributed.load(Ordering::Acquire)
+        self.distribution.is_distributed()
     }
 
     /// Looks whether the tables are distributed now, because `sessile distribute` may have run since. Returns at once.
     pub(super) fn look_at_distribution(&self) {
-        let (pool, distribution) = (self.pool.clone(), Arc::clone(&self.distribution));
-        if distribution.is_looking.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.handle.spawn(async move {
-            let looking = async {
-                let mut conn = pool.get().await.ok()?;
-                let found = citus::look(&mut conn).await;
-                if found.is_err() {
-                    drop(Pooled::take(conn));
-                }
-                found.ok()
-            };
-            if let Ok(Some(found)) = tokio::time::timeout(LOOK, looking).await {
-                distribution.is_distributed.store(found, Ordering::Release);
-            }
-            distribution.is_looking.store(false, Ordering::Release);
-        });
+        self.distribution.look_again(self.pool.clone(), &self.handle);
     }
 
     /// Looks again after a statement that the server refused. Citus refuses some statements on distributed tables.
@@ -311,7 +278,7 @@ impl Pools {
             Ok::<_, Error>((conn, has_work, is_distributed))
         });
         let (conn, has_work, is_distributed) = prepared.await.map_err(Error::bug)??;
-        self.distribution.is_distributed.store(is_distributed, Ordering::Release);
+        self.distribution.set(is_distributed);
         if !has_work {
             return Ok(());
         }
@@ -359,7 +326,7 @@ impl Pools {
     }
 
     /// Takes a connection from the pool. The pool's timeout covers the waits for a writer's place, for a free
-    /// connection, and for a new connection.
+    /// connection, for a new connection, and for the first look at the distribution.
     async fn connection(&self, places: Option<&Arc<Semaphore>>) -> Result<Lease> {
         let _wait = self.metrics.database_wait();
         let busy = || Error::unavailable(Away::Busy, "no database connection became free in time");
@@ -373,7 +340,10 @@ impl Pools {
                 PoolError::Backend(error) => error.for_request(),
                 other => Error::unavailable(Away::Database, other),
             })?;
-            Ok(Lease::new(connection, place, self.replaced.clone(), self.handle.clone()))
+            let mut lease = Lease::new(connection, place, self.replaced.clone(), self.handle.clone());
+            let looked = self.distribution.look_once(&mut lease).await;
+            as_lost_connection(&mut lease, looked).await?;
+            Ok(lease)
         };
         tokio::time::timeout(self.wait, getting).await.map_err(|_| busy())?
     }

@@ -4,14 +4,16 @@
 //! Invariant: sessions are locked in order of account and id, so that two transactions cannot deadlock.
 
 use diesel::{
-    QueryResult, Queryable, RunQueryDsl, Selectable,
+    QueryResult, Queryable, RunQueryDsl, Selectable, SqliteConnection,
     pg::Pg,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
+    query_dsl::LoadQuery as SqliteLoadQuery,
     sql_types::{BigInt, Binary, Bool, Nullable, Text},
     sqlite::Sqlite,
 };
+use diesel_async::{AsyncPgConnection, methods::LoadQuery};
 
-use super::{citus, conn::Conn, schema::trails};
+use super::{citus, conn::Conn, query::run, schema::trails};
 use crate::base::{error::Result, instant::Instant};
 
 /// Locks the rows that a read returns until the transaction ends, in the order of the read. SQLite has a single writer,
@@ -38,19 +40,27 @@ impl<Read> ForUpdate<Read> {
         Self { read, lock: SKIP_LOCKED }
     }
 
-    /// Like [`skip_locked`](Self::skip_locked), for rows of many accounts. If the tables are
-    /// [distributed](super::citus), one statement cannot lock them. Only one transaction at a time then does such work, and
-    /// the read locks nothing, so the statement that changes the rows must check its condition again. `None` if another
-    /// transaction is at it.
-    pub async fn skip_locked_across(conn: &mut Conn<'_>, read: Read) -> Result<Option<Self>> {
-        if !conn.is_distributed() {
-            return Ok(Some(Self::skip_locked(read)));
-        }
-        let is_first = citus::begin_walk(conn, false).await?;
-        Ok(is_first.then_some(Self { read, lock: "" }))
+    /// Loads rows of many accounts, locked as by [`skip_locked`](Self::skip_locked). If the tables are
+    /// [distributed](super::citus), one statement cannot lock them. Then only one transaction at a time does such work,
+    /// and the rows are not locked, so the statement that changes them must check their condition again. If another
+    /// transaction is at it, this returns no row.
+    pub async fn load_across<Row>(conn: &mut Conn<'_>, read: Read) -> Result<Vec<Row>>
+    where
+        Row: Send,
+        Self: for<'q> LoadQuery<'q, AsyncPgConnection, Row> + for<'q> SqliteLoadQuery<'q, SqliteConnection, Row>,
+    {
+        let locked = if !conn.is_distributed() {
+            Self::skip_locked(read)
+        } else if citus::begin_walk(conn, false).await? {
+            Self { read, lock: "" }
+        } else {
+            return Ok(Vec::new());
+        };
+        run!(conn, load(locked))
     }
 
-    /// Like [`skip_locked_across`](Self::skip_locked_across), but waits.
+    /// Like [`wait`](Self::wait), for rows of many accounts. If the tables are [distributed](super::citus), this waits for
+    /// the other transactions that do such work, and locks no row.
     pub async fn wait_across(conn: &mut Conn<'_>, read: Read) -> Result<Self> {
         if !conn.is_distributed() {
             return Ok(Self::wait(read));

@@ -90,10 +90,19 @@ pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
         closing::close(conn, &keys, account_id, ([chain.links, chain.unchained], chain.digest.clone())).await?;
     }
     let links = events.iter().map(|event| sealer.link(event)).collect::<Result<Vec<_>>>()?;
-    for rows in links.chunks(conn.at_once(ROWS)) {
+    insert(conn, links).await?;
+    write_heads(conn, sealer).await
+}
+
+/// Inserts links. On distributed tables, each statement has the links of one account, for its worker.
+async fn insert(conn: &mut Conn<'_>, mut links: Vec<Link<'_>>) -> Result<()> {
+    links.sort_by_key(|link| link.account_id);
+    let is_distributed = conn.is_distributed();
+    let goes_with = |link: &Link<'_>, next: &Link<'_>| !is_distributed || link.account_id == next.account_id;
+    for rows in links.chunk_by(goes_with).flat_map(|rows| rows.chunks(ROWS)) {
         run!(conn, execute(diesel::insert_into(audit::table).values(rows)))?;
     }
-    write_heads(conn, sealer).await
+    Ok(())
 }
 
 async fn write_heads(conn: &mut Conn<'_>, sealer: Sealer<'_>) -> Result<()> {

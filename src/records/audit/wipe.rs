@@ -30,8 +30,7 @@ pub async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usi
         .order(audit::at)
         .limit(BATCH)
         .select((audit::account_id, audit::id));
-    let Some(old) = ForUpdate::skip_locked_across(conn, old).await? else { return Ok(0) };
-    let found: Vec<(String, i64)> = run!(conn, load(old))?;
+    let found: Vec<(String, i64)> = ForUpdate::load_across(conn, old).await?;
     let mut by_account: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for (account_id, id) in &found {
         by_account.entry(account_id).or_default().push(*id);

@@ -53,8 +53,7 @@ async fn forget_operations(conn: &mut Conn<'_>) -> Result<usize> {
     let old = operations::at.le(before_now(OPERATIONS_KEPT));
     let oldest = operations::table.filter(old).order(operations::at).limit(BATCH);
     let oldest = oldest.select((operations::account_id, operations::id));
-    let Some(oldest) = ForUpdate::skip_locked_across(conn, oldest).await? else { return Ok(0) };
-    let ids: Vec<(String, String)> = run!(conn, load(oldest))?;
+    let ids: Vec<(String, String)> = ForUpdate::load_across(conn, oldest).await?;
     let (accounts, ids): (Vec<String>, Vec<String>) = ids.into_iter().unzip();
     if ids.is_empty() {
         return Ok(0);

@@ -15,7 +15,7 @@ use super::live::has_not_ended;
 use crate::{
     base::{
         db::{
-            Conn, Db, ForUpdate, Instant, before_now, find, pair_in, run,
+            Conn, Db, ForUpdate, Instant, PairIn, before_now, find, pair_in, run,
             schema::{devices, sessions},
         },
         error::Result,
@@ -51,16 +51,17 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
         .filter(others.field(devices::account_id).eq(devices::account_id))
         .filter(others.field(devices::acknowledged_at).is_not_null())
         .filter(others.field(devices::last_seen).gt(devices::last_seen));
+    let is_unused = || devices::last_seen.le(before_now(FORGOTTEN));
     let old = devices::table
-        .filter(devices::last_seen.le(before_now(FORGOTTEN)))
+        .filter(is_unused())
         .filter(not(exists(unended_sessions!(devices::account_id))))
         .filter(devices::acknowledged_at.is_null().or(exists(later_acknowledged)))
         .order(devices::last_seen)
         .limit(BATCH)
         .select((devices::account_id, devices::id));
-    let Some(old) = ForUpdate::skip_locked_across(conn, old).await? else { return Ok(0) };
-    let found: Vec<(String, String)> = run!(conn, load(old))?;
-    delete(conn, &found).await
+    let found: Vec<(String, String)> = ForUpdate::load_across(conn, old).await?;
+    // A sign-in on the device sets `last_seen`, so this check keeps a device that was just signed in on.
+    delete!(conn, devices::table.filter(is_one_of(&found)).filter(is_unused()))
 }
 
 /// Deletes the account's oldest unacknowledged devices beyond the limit, except for devices that are signed in.
@@ -83,19 +84,12 @@ pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
                 .select((devices::account_id, devices::id))
         )
     )?;
-    delete(conn, &found).await.map(drop)
+    delete!(conn, devices::table.filter(is_one_of(&found))).map(drop)
 }
 
-/// Deletes devices, given as pairs of account and id, and the owner records of their secrets.
-async fn delete(conn: &mut Conn<'_>, found: &[(String, String)]) -> Result<usize> {
-    if found.is_empty() {
-        return Ok(0);
-    }
-    let pairs = found.iter().map(|(account_id, id)| (account_id.as_str(), id.as_str()));
-    let targets = devices::table.filter(pair_in((devices::account_id, devices::id), pairs));
-    let hashes: Vec<Vec<u8>> = run!(conn, get_results(diesel::delete(targets).returning(devices::secret_hash)))?;
-    device::owners::remove(conn, &hashes).await?;
-    Ok(hashes.len())
+/// Whether a device is one of these, given as pairs of account and id.
+fn is_one_of(found: &[(String, String)]) -> PairIn<devices::account_id, devices::id> {
+    pair_in((devices::account_id, devices::id), found.iter().map(|(account_id, id)| (account_id.as_str(), id.as_str())))
 }
 
 /// The sessions of a device that have not ended.
@@ -108,3 +102,14 @@ macro_rules! unended_sessions {
     };
 }
 use unended_sessions;
+
+/// Deletes devices, and the owner records of their secrets. Returns how many.
+macro_rules! delete {
+    ($conn:expr, $devices:expr) => {{
+        let deleted = diesel::delete($devices).returning(devices::secret_hash);
+        let hashes: Vec<Vec<u8>> = run!($conn, get_results(deleted))?;
+        device::owners::remove($conn, &hashes).await?;
+        Ok(hashes.len())
+    }};
+}
+use delete;

@@ -41,8 +41,15 @@ pub struct HeldSession {
     pub is_current: bool,
 }
 
-/// Stores the key that a session had until now. The session's other former keys follow it to its new id. On one server the
-/// foreign key has done that already, but distributed tables cannot have one that does.
+/// Moves the former keys of a session to the session's new id. On one server the foreign key has done that already, but
+/// distributed tables cannot have one that does.
+pub(super) async fn follow(conn: &mut Conn<'_>, account_id: &str, old: &SessionKey, session_id: &str) -> Result<()> {
+    let own = former_keys::table.filter(former_keys::account_id.eq(account_id));
+    let behind = own.filter(former_keys::session_id.eq(old.id()));
+    run!(conn, execute(diesel::update(behind).set(former_keys::session_id.eq(session_id)))).map(drop)
+}
+
+/// Stores the key that a session had until now.
 pub(super) async fn remember(conn: &mut Conn<'_>, account_id: &str, old: &SessionKey, session_id: &str) -> Result<()> {
     let row = (
         former_keys::account_id.eq(account_id),
@@ -51,10 +58,7 @@ pub(super) async fn remember(conn: &mut Conn<'_>, account_id: &str, old: &Sessio
         former_keys::session_id.eq(session_id),
         former_keys::replaced_at.eq(now()),
     );
-    run!(conn, execute(diesel::insert_into(former_keys::table).values(row)))?;
-    let own = former_keys::table.filter(former_keys::account_id.eq(account_id));
-    let behind = own.filter(former_keys::session_id.eq(old.id()));
-    run!(conn, execute(diesel::update(behind).set(former_keys::session_id.eq(session_id)))).map(drop)
+    run!(conn, execute(diesel::insert_into(former_keys::table).values(row))).map(drop)
 }
 
 /// Whether a session of the account has reached the limit of former keys.

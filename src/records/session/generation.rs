@@ -79,8 +79,7 @@ pub async fn end_outdated(db: &Db, mut go_on: impl AsyncFnMut(usize) -> bool) ->
 async fn end_some(conn: &mut Conn<'_>) -> Result<usize> {
     let outdated = sessions::table.filter(is_outdated()).order(sessions::generation);
     let outdated = outdated.limit(BATCH).select((sessions::account_id, sessions::id));
-    let Some(outdated) = ForUpdate::skip_locked_across(conn, outdated).await? else { return Ok(0) };
-    let found: Vec<SessionRef> = run!(conn, load(outdated))?;
+    let found: Vec<SessionRef> = ForUpdate::load_across(conn, outdated).await?;
     end_these(conn, &found).await
 }
 

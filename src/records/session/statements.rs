@@ -204,6 +204,7 @@ pub async fn rotate(
         )
     )?;
     if rotated.is_some() {
+        former::follow(conn, &new.account_id, old, new.key.id()).await?;
         former::remember(conn, &new.account_id, old, new.key.id()).await?;
         news::rotated(conn, &new.account_id, old.id()).await?;
     }
@@ -306,6 +307,7 @@ pub async fn rekey(
     let rotated: Option<Record> =
         find!(conn, get_result(diesel::update(target).set(identity).returning(Record::as_returning())))?;
     if let Some(record) = rotated {
+        former::follow(conn, &record.account_id, old, new.key.id()).await?;
         if former::is_full(conn, &record.account_id, new.key.id()).await? {
             return Err(Error::Conflict("this session has had too many keys: sign out, then sign in again".into()));
         }

@@ -108,18 +108,15 @@ pub async fn wipe_addresses_in_batches(
 }
 
 async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
-    let old = sessions::table
-        .filter(sessions::ip.is_not_null().and(sessions::last_activity.le(before_now(older_than))))
-        .order(sessions::last_activity)
-        .limit(BATCH)
-        .select((sessions::account_id, sessions::id));
-    let Some(old) = ForUpdate::skip_locked_across(conn, old).await? else { return Ok(0) };
-    let found: Vec<SessionRef> = run!(conn, load(old))?;
+    let has_old_address = || sessions::ip.is_not_null().and(sessions::last_activity.le(before_now(older_than)));
+    let old = sessions::table.filter(has_old_address()).order(sessions::last_activity).limit(BATCH);
+    let old = old.select((sessions::account_id, sessions::id));
+    let found: Vec<SessionRef> = ForUpdate::load_across(conn, old).await?;
     if found.is_empty() {
         return Ok(0);
     }
-    let wiped = diesel::update(sessions::table.filter(SessionRef::one_of(&found))).set(sessions::ip.eq(None::<String>));
-    let wiped = run!(conn, execute(wiped))?;
+    let those = sessions::table.filter(SessionRef::one_of(&found)).filter(has_old_address());
+    let wiped = run!(conn, execute(diesel::update(those).set(sessions::ip.eq(None::<String>))))?;
     news::looked_up_changed(conn, found.iter().map(|session| session.account_id.as_str())).await?;
     Ok(wiped)
 }
@@ -128,8 +125,7 @@ async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> 
 async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
     let expired = sessions::table.filter(has_expired()).order(sessions::expires_at).limit(BATCH);
     let expired = expired.select((sessions::account_id, sessions::id));
-    let Some(expired) = ForUpdate::skip_locked_across(conn, expired).await? else { return Ok(0) };
-    let expired: Vec<SessionRef> = run!(conn, load(expired))?;
+    let expired: Vec<SessionRef> = ForUpdate::load_across(conn, expired).await?;
     expire(conn, &expired).await
 }
 
@@ -159,8 +155,7 @@ pub async fn expire(conn: &mut Conn<'_>, found: &[SessionRef]) -> Result<usize> 
 async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
     let forgotten = sessions::table.filter(is_forgotten()).order(sessions::ended_at).limit(BATCH);
     let forgotten = forgotten.select((sessions::account_id, sessions::id));
-    let Some(forgotten) = ForUpdate::skip_locked_across(conn, forgotten).await? else { return Ok(0) };
-    let forgotten: Vec<SessionRef> = run!(conn, load(forgotten))?;
+    let forgotten: Vec<SessionRef> = ForUpdate::load_across(conn, forgotten).await?;
     if forgotten.is_empty() {
         return Ok(0);
     }

@@ -195,16 +195,16 @@ pub async fn sweep(db: &Db, address_ttl: Duration) -> Result<()> {
 }
 
 async fn delete_forgotten(conn: &mut Conn<'_>, of_addresses: Duration) -> Result<usize> {
-    let old = counts::table
-        .filter(counts::changed_at.le(before_now(of_addresses)))
-        .filter(counts::of_address.or(counts::changed_at.le(before_now(FORGOTTEN))));
-    let old = old.order(counts::changed_at).limit(BATCH).select(counts::subject);
-    let Some(old) = ForUpdate::skip_locked_across(conn, old).await? else { return Ok(0) };
-    let subjects: Vec<Vec<u8>> = run!(conn, load(old))?;
+    let is_old = || {
+        let is_forgotten = counts::of_address.or(counts::changed_at.le(before_now(FORGOTTEN)));
+        counts::changed_at.le(before_now(of_addresses)).and(is_forgotten)
+    };
+    let old = counts::table.filter(is_old()).order(counts::changed_at).limit(BATCH).select(counts::subject);
+    let subjects: Vec<Vec<u8>> = ForUpdate::load_across(conn, old).await?;
     if subjects.is_empty() {
         return Ok(0);
     }
-    run!(conn, execute(diesel::delete(counts::table.filter(counts::subject.eq_any(&subjects)))))
+    run!(conn, execute(diesel::delete(counts::table.filter(counts::subject.eq_any(&subjects)).filter(is_old()))))
 }
 
 /// Locks a subject's row and sets its time of use. Creates the row if it is missing.

@@ -70,8 +70,8 @@ pub fn copy_session(db: &TestDb, generation: usize, copies: usize) {
     let columns = "secret_hash, account_id, device_id, created_at, authenticated_at, last_activity, expires_at, \
                    absolute_expires_at, browser, os, kind, installed, version, state, data, generation";
     db.sql(&format!(
-        "INSERT INTO sessions (id, {columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
-         WHERE i < {copies}) SELECT 'aiq_{generation}_' || n.i, {columns} FROM n, \
-         (SELECT * FROM sessions WHERE ended_at IS NULL AND generation = {generation} LIMIT 1) AS one"
+        "INSERT INTO sessions (id, {columns}) SELECT 'aiq_{generation}_' || n.i, {columns} FROM {}, \
+         (SELECT * FROM sessions WHERE ended_at IS NULL AND generation = {generation} LIMIT 1) AS one",
+        db.engine.numbers(copies)
     ));
 }

@@ -18,19 +18,14 @@ on_both_engines_and_citus! {
 fn seed(db: &TestDb, many: usize, seconds_ago: usize) {
     let bytes = if db.engine == Engine::Postgres { "BYTEA" } else { "BLOB" };
     let no = if db.engine == Engine::Postgres { "false" } else { "0" };
+    let second = if db.engine == Engine::Postgres { "interval '1 second'" } else { "1000000" };
+    let at = format!("INSTANT(0) - {second} * ({seconds_ago} + i)");
     db.sql(&format!(
         "INSERT INTO devices (id, account_id, secret_hash, name, browser, os, kind, installed, first_seen, last_seen) \
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) \
-         SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'B', 'O', 'other', {no}, INSTANT(0), INSTANT(0) \
-         FROM n, accounts a WHERE a.email = '{KIM}'"
+         SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'B', 'O', 'other', {no}, {at}, {at} \
+         FROM {}, accounts a WHERE a.email = '{KIM}'",
+        db.engine.numbers(many)
     ));
-    for column in ["first_seen", "last_seen"] {
-        let second = if db.engine == Engine::Postgres { "interval '1 second'" } else { "1000000" };
-        db.sql(&format!(
-            "UPDATE devices SET {column} = {column} - {second} * ({seconds_ago} + CAST(substr(id, 5) AS INTEGER)) \
-             WHERE secret_hash = CAST('hash' || substr(id, 5) AS {bytes})"
-        ));
-    }
 }
 
 const DAYS_401: usize = 401 * 86_400;

@@ -244,9 +244,9 @@ fn many_new_ones(db: &TestDb) {
     let no = if db.engine == Engine::Postgres { "false" } else { "0" };
     db.sql(&format!(
         "INSERT INTO devices (id, account_id, secret_hash, name, browser, os, kind, installed, first_seen, last_seen) \
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) \
          SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'ureq', 'Unknown', 'other', {no}, INSTANT(0), INSTANT(0) \
-         FROM n, accounts a"
+         FROM {}, accounts a",
+        db.engine.numbers(300)
     ));
     // All were last seen before the device in use. Make dev_300 the newest device.
     db.sql("UPDATE devices SET first_seen = INSTANT(5) WHERE id = 'dev_300'");

@@ -56,15 +56,15 @@ fn seed_sessions(db: &TestDb, many: usize) {
              '{{}}', {ended}, {reason}"
         )
     };
-    let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})");
+    let numbers = db.engine.numbers(many);
     db.sql(&format!(
-        "INSERT INTO sessions ({columns}) {numbers} SELECT {}, 'acc_' || (1 + i % 1000), NULL, {} FROM n",
+        "INSERT INTO sessions ({columns}) SELECT {}, 'acc_' || (1 + i % 1000), NULL, {} FROM {numbers}",
         values("aiq_other_"),
         rest("CASE i % 3 WHEN 0 THEN NULL ELSE INSTANT(-4000) END", "CASE i % 3 WHEN 0 THEN NULL ELSE 'expired' END")
     ));
-    let device = "(SELECT d.id FROM devices d WHERE d.name = 'Device ' || (1 + n.i % 20))";
     db.sql(&format!(
-        "INSERT INTO sessions ({columns}) {numbers} SELECT {}, (SELECT id FROM accounts WHERE email = '{KIM}'), {device}, {} FROM n",
+        "INSERT INTO sessions ({columns}) SELECT {}, d.account_id, d.id, {} FROM {numbers}, devices d \
+         WHERE d.name = 'Device ' || (1 + n.i % 20)",
         values("aiq_own_"),
         rest("INSTANT(-4000)", "'expired'")
     ));
@@ -72,23 +72,21 @@ fn seed_sessions(db: &TestDb, many: usize) {
 
 /// Adds events. One in eleven belongs to the account; half of these are older than a week.
 fn seed(db: &TestDb, events: usize) {
-    let numbers =
-        |most: usize| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most})");
     db.sql(&format!(
-        "INSERT INTO accounts (id, email, email_key, name, role, password_hash, created_at, password_changed_at) {} \
+        "INSERT INTO accounts (id, email, email_key, name, role, password_hash, created_at, password_changed_at) \
          SELECT 'acc_' || i, 'n' || i || '@example.com', 'n' || i || '@example.com', 'N', 'member', 'none', INSTANT(0), \
-         INSTANT(0) FROM n",
-        numbers(1000)
+         INSTANT(0) FROM {}",
+        db.engine.numbers(1000)
     ));
     db.sql(&format!(
-        "INSERT INTO audit (id, at, kind, account_id, actor, device_id, device_name, ip) {} \
+        "INSERT INTO audit (id, at, kind, account_id, actor, device_id, device_name, ip) \
          SELECT 1000 + i, CASE WHEN i < {} THEN INSTANT(-9000000) ELSE INSTANT(-3000) END, \
          CASE (i / 11) % 6 WHEN 5 THEN 'login.failed' WHEN 0 THEN 'login.succeeded' WHEN 1 THEN 'session.created' WHEN 2 THEN 'logout' \
          WHEN 3 THEN 'login.confirmed' ELSE 'session.regenerated' END, \
          CASE i % 11 WHEN 0 THEN (SELECT id FROM accounts WHERE email = '{KIM}') ELSE 'acc_' || (1 + i % 1000) END, \
-         'system', 'dev_' || (i % 20), 'Device ' || (i % 20), '192.0.2.' || (i % 250) FROM n",
-        numbers(events),
-        events / 2
+         'system', 'dev_' || (i % 20), 'Device ' || (i % 20), '192.0.2.' || (i % 250) FROM {}",
+        events / 2,
+        db.engine.numbers(events)
     ));
 }
 

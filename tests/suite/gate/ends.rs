@@ -218,18 +218,18 @@ fn add_ended(db: &TestDb, app: &Registered, many: usize, ended: &str) {
     let postgres = db.engine == Engine::Postgres;
     let (bytes, no) = if postgres { ("BYTEA", "false") } else { ("BLOB", "0") };
     let state = if postgres { "'{}'" } else { "jsonb('{}')" };
-    let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})");
+    let numbers = db.engine.numbers(many);
     let account = "(SELECT id FROM accounts WHERE email = 'kim@example.com')";
     db.sql(&format!(
         "INSERT INTO sessions (id, sid, secret_hash, account_id, device_id, created_at, authenticated_at, last_activity, \
          expires_at, absolute_expires_at, browser, os, kind, installed, version, state, data, ended_at, ended_reason) \
-         {numbers} SELECT 'aiq_' || i, 'aiq_' || i, CAST('aiq_' || i AS {bytes}), {account}, NULL, INSTANT(-9000), \
+         SELECT 'aiq_' || i, 'aiq_' || i, CAST('aiq_' || i AS {bytes}), {account}, NULL, INSTANT(-9000), \
          INSTANT(-9000), INSTANT(-5000), INSTANT(9000), INSTANT(9000), 'B', 'O', 'other', {no}, 1, {state}, '{{}}', \
-         {ended}, 'expired' FROM n"
+         {ended}, 'expired' FROM {numbers}"
     ));
     db.sql(&format!(
-        "INSERT INTO app_grants (account_id, id, app_id, sid, secret_hash, created_at) {numbers} SELECT {account}, \
-         'grant_' || i, '{}', 'aiq_' || i, CAST('grant_' || i AS {bytes}), INSTANT(-8000) FROM n",
+        "INSERT INTO app_grants (account_id, id, app_id, sid, secret_hash, created_at) SELECT {account}, \
+         'grant_' || i, '{}', 'aiq_' || i, CAST('grant_' || i AS {bytes}), INSTANT(-8000) FROM {numbers}",
         app.id
     ));
 }

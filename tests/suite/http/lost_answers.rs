@@ -243,11 +243,11 @@ async fn a_session_that_had_too_many_keys_is_followed_by_another(db: TestDb) {
     let mut client = signed_in(&server);
     client.json("PATCH", "/api/session/data", &json!({"cart": [1]}));
     let csrf = client.form_token("/confirm");
-    db.sql(
+    db.sql(&format!(
         "INSERT INTO former_keys (account_id, id, secret_hash, session_id, replaced_at) \
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
-         SELECT account_id, 'aiq_1_' || i, secret_hash, id, INSTANT(-60) FROM sessions, n",
-    );
+         SELECT account_id, 'aiq_1_' || i, secret_hash, id, INSTANT(-60) FROM sessions, {}",
+        db.engine.numbers(1000)
+    ));
     let full = client.clone();
     let refused = client.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]);
     assert_eq!((refused.status, refused.sets("aiq_session")), (409, None), "{refused:?}");

@@ -89,21 +89,21 @@ const MANY: usize = 2_500;
 
 /// Adds accounts, every second with a live session.
 pub fn many_accounts(db: &TestDb, many: usize) {
-    let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})");
+    let numbers = db.engine.numbers(many);
     let (bytes, state, no) = match db.engine {
         Engine::Postgres => ("BYTEA", "'{}'", "false"),
         Engine::Sqlite => ("BLOB", "jsonb('{}')", "0"),
     };
     db.sql(&format!(
-        "INSERT INTO accounts (id, email, email_key, name, role, password_hash, created_at, password_changed_at) {numbers} \
+        "INSERT INTO accounts (id, email, email_key, name, role, password_hash, created_at, password_changed_at) \
          SELECT 'acc_' || i, 'n' || i || '@example.com', 'n' || i || '@example.com', 'N', 'member', 'none', INSTANT(0), \
-         INSTANT(0) FROM n"
+         INSTANT(0) FROM {numbers}"
     ));
     db.sql(&format!(
         "INSERT INTO sessions (id, secret_hash, account_id, created_at, authenticated_at, last_activity, expires_at, \
-         absolute_expires_at, browser, os, kind, installed, version, state, data) {numbers} SELECT 'aiq_' || i, \
+         absolute_expires_at, browser, os, kind, installed, version, state, data) SELECT 'aiq_' || i, \
          CAST('hash' || i AS {bytes}), 'acc_' || i, INSTANT(-9000), INSTANT(-9000), INSTANT(-9000), INSTANT(9000), \
-         INSTANT(9000), 'B', 'O', 'other', {no}, 1, {state}, '{{}}' FROM n WHERE i % 2 = 0"
+         INSTANT(9000), 'B', 'O', 'other', {no}, 1, {state}, '{{}}' FROM {numbers} WHERE i % 2 = 0"
     ));
     for last in 0..10 {
         db.sql(&format!("UPDATE sessions SET last_activity = INSTANT(-{last}) WHERE id LIKE '%{last}'"));

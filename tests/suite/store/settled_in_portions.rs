@@ -19,9 +19,10 @@ const MANY: usize = 12_000;
 /// Adds accounts whose times lie in the future.
 fn seed(db: &TestDb) {
     db.sql(&format!(
-        "INSERT INTO accounts (id, email, email_key, name, role, password_hash, created_at, password_changed_at) WITH \
-         RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY}) SELECT 'acc_' || i, 'n' || i || \
-         '@example.com', 'n' || i || '@example.com', 'N', 'member', 'none', INSTANT(86400), INSTANT(0) FROM n"
+        "INSERT INTO accounts (id, email, email_key, name, role, password_hash, created_at, password_changed_at) SELECT \
+         'acc_' || i, 'n' || i || '@example.com', 'n' || i || '@example.com', 'N', 'member', 'none', INSTANT(86400), \
+         INSTANT(0) FROM {}",
+        db.engine.numbers(MANY)
     ));
 }
 

@@ -38,6 +38,17 @@ impl Engine {
     pub fn yes(self) -> &'static str {
         if self == Self::Sqlite { "1" } else { "true" }
     }
+
+    /// SQL for a table `n` with the numbers `i` from 1 to `most`, to be named in a FROM. Not a recursive query on
+    /// PostgreSQL: Citus refuses one beside distributed tables.
+    pub fn numbers(self, most: impl std::fmt::Display) -> String {
+        if self == Self::Postgres {
+            return format!("generate_series(1, {most}) AS n(i)");
+        }
+        format!(
+            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most}) SELECT i FROM n) AS n"
+        )
+    }
 }
 
 /// A database and a folder, which are deleted after the case.

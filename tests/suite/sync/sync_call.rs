@@ -243,6 +243,9 @@ async fn a_call_of_exactly_256_kib_is_taken(db: TestDb) {
     }
 }
 
+/// Lets Citus pass triggers on to the workers. Without Citus, it means nothing.
+const ON_CITUS: &str = "SET citus.enable_unsafe_triggers = on;";
+
 async fn a_call_that_fails_halfway_leaves_nothing(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -252,16 +255,19 @@ async fn a_call_that_fails_halfway_leaves_nothing(db: TestDb) {
         Engine::Sqlite => {
             db.sql("CREATE TRIGGER refuse BEFORE INSERT ON operations BEGIN SELECT RAISE(ABORT, 'refused'); END")
         }
-        Engine::Postgres => db.sql(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$; \
+        Engine::Postgres => db.sql(&format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$; {ON_CITUS} \
              CREATE TRIGGER refuse BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION refuse()",
-        ),
+        )),
     };
     let call = json!({"device": {"name": "Never"}, "operations": [put("one", "a", 0), put("two", "b", 0)]});
     assert!(send(&mut phone, &call).status >= 500);
     let after = (db.sql("SELECT count(*) FROM audit"), db.sql("SELECT revision FROM accounts"));
     assert_eq!((texts(&mut phone), after), (vec![], before));
     assert_eq!(own(&mut phone, "deviceName"), "Phone");
-    db.sql(if db.engine == Engine::Postgres { "DROP TRIGGER refuse ON operations" } else { "DROP TRIGGER refuse" });
+    db.sql(&match db.engine {
+        Engine::Sqlite => "DROP TRIGGER refuse".to_owned(),
+        Engine::Postgres => format!("{ON_CITUS} DROP TRIGGER refuse ON operations"),
+    });
     assert_eq!(changes_of(&send(&mut phone, &call).json()["revision"]), 2);
 }

@@ -9,12 +9,14 @@
 //! moment after `sessile distribute`: a statement that Citus refuses then fails, and changes nothing.
 
 mod distribute;
+mod distribution;
 mod look;
 mod migration;
 mod placement;
 
 pub(super) use self::{
     distribute::distribute,
+    distribution::Distribution,
     look::{begin_walk, is_about_worker, look},
     migration::OnCitus,
 };

@@ -114,8 +114,7 @@ async fn delete_old(conn: &mut Conn<'_>) -> Result<usize> {
         .order((app_codes::created_at, app_codes::account_id, app_codes::secret_hash))
         .limit(BATCH)
         .select((app_codes::account_id, app_codes::secret_hash));
-    let Some(oldest) = ForUpdate::skip_locked_across(conn, oldest).await? else { return Ok(0) };
-    let old: Vec<(String, Vec<u8>)> = run!(conn, load(oldest))?;
+    let old: Vec<(String, Vec<u8>)> = ForUpdate::load_across(conn, oldest).await?;
     if old.is_empty() {
         return Ok(0);
     }
