@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sessile::base::db::{Db, citus::Outcome};
 
 use super::{KIM, on_cluster, status_in_the_end};
-use crate::support::{
-    App, Engine, TestDb, add_user,
-    citus::{create_database, plan, url_of},
-    on_both_engines, sessile,
+use crate::{
+    process::terminal::stopped,
+    support::{
+        App, Engine, TestDb, add_user,
+        citus::{create_database, plan, url_of},
+        on_both_engines, sessile,
+    },
 };
 
 on_both_engines! {
@@ -51,6 +54,17 @@ fn without_a_worker_it_says_so() {
     db.sql("SELECT citus_remove_node(nodename, nodeport) FROM pg_dist_node WHERE groupid <> 0");
     let said = refused(&sessile(&db, &["distribute"], ""));
     assert!(said.contains("citus_add_node"), "{said}");
+}
+
+#[test]
+#[ignore = "needs Citus: see docs/scaling.md"]
+fn stopped_on_a_terminal_it_changes_nothing() {
+    let Some(db) = on_cluster(TestDb::on_citus_before()) else { return };
+    add_user(&db, KIM, "owner");
+    let shown = stopped(&db, &["distribute"], "waiting for running transactions");
+    assert!(shown.contains("no table was distributed"), "{shown}");
+    assert!(done(&db, &["doctor"]).contains("ok  placement: all tables are on one server"));
+    assert!(done(&db, &["distribute"]).contains("tables are distributed"));
 }
 
 #[test]

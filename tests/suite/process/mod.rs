@@ -38,7 +38,7 @@ mod slow_clients;
 mod standby;
 mod stopping;
 mod subscribers;
-mod terminal;
+pub mod terminal;
 mod tls;
 mod usage;
 mod wrong_folder;

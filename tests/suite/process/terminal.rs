@@ -157,7 +157,7 @@ fn a_clean_up_on_a_terminal_can_be_stopped_and_goes_on_where_it_was() {
 const EXPIRED: usize = 40_000;
 
 /// A command that was asked to stop as soon as its line was shown. Returns what the terminal shows.
-fn stopped(db: &TestDb, args: &[&str], line: &str) -> String {
+pub fn stopped(db: &TestDb, args: &[&str], line: &str) -> String {
     let mut terminal = Terminal::new();
     let mut child = terminal.spawn(command(db, &[("SESSILE_LOG", "off")]).args(args));
     terminal.wait_for(line);
