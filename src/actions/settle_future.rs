@@ -12,10 +12,17 @@ use crate::{
     records::news,
 };
 
-/// Sets stored times in the future to now. Waits for `rest` after each portion of a table.
-pub async fn settle_future(db: &Db, rest: impl AsyncFnMut()) -> Result<()> {
-    if db.settle_future(rest).await? > 0 {
-        db.write(async |conn: &mut Conn<'_>| news::many(conn).await).await?;
-    }
-    Ok(())
+/// Sets stored times in the future to now. Announces each portion of a table that changed, and then waits for `rest`.
+///
+/// # Errors
+/// The portions before the error stay committed and announced.
+pub async fn settle_future(db: &Db, mut rest: impl AsyncFnMut()) -> Result<()> {
+    let then = async |changed: usize| {
+        if changed > 0 {
+            db.write(async |conn: &mut Conn<'_>| news::many(conn).await).await?;
+        }
+        rest().await;
+        Ok(())
+    };
+    db.settle_future(then).await.map(drop)
 }

@@ -29,8 +29,8 @@ pub async fn run(args: &Args, settings: &Settings) -> Result<()> {
     let shown = Arc::clone(&progress);
     let tell = Box::new(move |line: &str| {
         // A line that cannot be printed stops nothing.
-        let _ = shown.beside(|| say(line));
-        shown.after(0_u8)
+        let _ = shown.with_line_hidden(|| say(line));
+        shown.after(1_u8)
     });
     let done = db.distribute(args.dry_run, tell).await;
     progress.end();

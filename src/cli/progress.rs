@@ -4,8 +4,9 @@
 //! Invariant: without a terminal on stderr, nothing is shown, and Ctrl-C ends the program at once, as usual.
 
 use std::io::{IsTerminal as _, stderr};
+use std::path::{Path, PathBuf};
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
     mpsc,
 };
@@ -32,8 +33,10 @@ pub struct Progress {
 #[derive(Default)]
 struct State {
     is_stopped: AtomicBool,
-    /// The line is gone. Ctrl-C ends the program at once, as without this module.
+    /// Set when the line was removed. From then on, Ctrl-C ends the program at once.
     is_over: AtomicBool,
+    /// A file to be removed if Ctrl-C ends the program.
+    draft: Mutex<Option<PathBuf>>,
 }
 
 impl Progress {
@@ -50,9 +53,9 @@ impl Progress {
         let (ready, is_ready) = mpsc::channel();
         let (line, shared) = (bar.clone(), Arc::clone(&state));
         // A thread of its own, because a command may keep the main thread busy with SQLite.
-        thread::spawn(move || watch(&line, &shared, &ready));
-        // Without an answer, signals cannot be received, and Ctrl-C ends the program as usual.
-        let _ = is_ready.recv();
+        let watching = thread::Builder::new().spawn(move || watch(&line, &shared, &ready));
+        // If the thread or its signal handler cannot be had, Ctrl-C ends the program as usual.
+        let _ = watching.map(|_| is_ready.recv());
         bar.enable_steady_tick(TICK);
         Self { bar, state }
     }
@@ -74,8 +77,13 @@ impl Progress {
         self.state.is_stopped.load(Ordering::Acquire)
     }
 
-    /// Prints something else, for example on stdout.
-    pub fn beside<T>(&self, print: impl FnOnce() -> T) -> T {
+    /// If Ctrl-C ends the program, it removes this file.
+    pub fn is_writing(&self, draft: &Path) {
+        *self.state.draft.lock().unwrap_or_else(PoisonError::into_inner) = Some(draft.to_owned());
+    }
+
+    /// Hides the line while `print` runs.
+    pub fn with_line_hidden<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
 
@@ -95,7 +103,7 @@ impl Progress {
     }
 }
 
-/// Waits for Ctrl-C twice. Says `ready` once it would notice.
+/// Waits for Ctrl-C twice. Sends on `ready` once the signal handler is installed.
 fn watch(line: &ProgressBar, state: &State, ready: &mpsc::Sender<()>) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
@@ -105,6 +113,10 @@ fn watch(line: &ProgressBar, state: &State, ready: &mpsc::Sender<()>) {
         }
         while pressed.recv().await.is_some() {
             if state.is_over.load(Ordering::Acquire) || state.is_stopped.swap(true, Ordering::AcqRel) {
+                if let Some(draft) = state.draft.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    // Ignore errors: it was renamed meanwhile, or nothing can be done.
+                    let _ = std::fs::remove_file(draft);
+                }
                 // The batch under way is not committed.
                 std::process::exit(INTERRUPTED);
             }

@@ -40,11 +40,12 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
     let failed = |error: io::Error| Error::Invalid(format!("writing {} failed: {error}", out.display()));
     let file = Replacement::begin(&out).map_err(failed)?;
     let progress = Progress::begin();
+    progress.is_writing(&file.draft);
     progress.about("writing accounts");
     let written = write_all(&db, &file, &progress).await;
-    // The list shows one moment, so that a list that was stopped is not continued later.
+    // A stopped export cannot be continued: accounts may have changed since.
     progress
-        .finish(&format!("{} was not changed; run the command again, which begins with the first", out.display()))?;
+        .finish(&format!("{} was not changed; run the command again; it starts from the beginning", out.display()))?;
     let count = match written? {
         Ok(count) => file.finish().map(|()| count).map_err(failed)?,
         Err(error) => return Err(failed(error)),

@@ -33,7 +33,7 @@ use crate::{
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 /// Shortest time between two measurements.
 const CLOCK_REST: Duration = Duration::from_millis(500);
-/// How often the placement of the tables is looked at, even if the server refuses no statement.
+/// How often to look at the placement of the tables, even if no statement was refused.
 const PLACEMENT_INTERVAL: Duration = Duration::from_secs(60);
 /// How often outdated sessions are looked for, even if no node has announced that all sessions were ended.
 const OUTDATED_INTERVAL: Duration = Duration::from_secs(300);
@@ -115,7 +115,7 @@ async fn measure_the_clock(sessions: &Sessions, went_back: &Notify) {
     }
 }
 
-/// Takes long with millions of accounts. If the clock goes back meanwhile, it begins again.
+/// A run takes minutes with millions of accounts. If the clock is set back during a run, another run follows.
 async fn settle_the_future(db: &Db, went_back: &Notify) {
     let mut outage = Outage::new("correcting stored times in the future");
     loop {

@@ -20,11 +20,19 @@ use crate::base::{error::Result, instant::Instant};
 
 /// Maximum number of rows that one statement changes.
 const BATCH: usize = 500;
-/// Number of rows that one statement reads, apart from further rows of its last account.
+/// One statement reads about this many rows: it always includes all rows of its last account.
 const PORTION: usize = 5_000;
 
-/// Columns that hold past times, by table with its primary key.
+/// Columns that hold past times, by table with its primary key, in the order in which they are corrected: small tables,
+/// then sessions. Sessions come before accounts, so that a confirmation from the future expires before the change of
+/// password that followed it becomes a thing of the past.
 const PAST: &[(&str, &str, &[&str])] = &[
+    ("apps", "id", &["created_at", "disabled_at", "last_used_at"]),
+    ("instance", "id", &["unconfirmed_at"]),
+    ("nodes", "id", &["beaten_at"]),
+    ("throttle_counts", "subject", &["last_failed_at", "changed_at"]),
+    ("throttle_tries", "subject, try_id", &["began_at"]),
+    ("sessions", "account_id, id", &["ended_at", "key_used_at", "used_after_end_at"]),
     (
         "accounts",
         "id",
@@ -45,27 +53,21 @@ const PAST: &[(&str, &str, &[&str])] = &[
         "account_id, id",
         &["first_seen", "last_seen", "proved_at", "acknowledged_at", "sync_noted_at", "forgotten_at"],
     ),
-    ("sessions", "account_id, id", &["ended_at", "key_used_at", "used_after_end_at"]),
     ("drafts", "account_id, id", &["updated_at", "deleted_at"]),
     ("operations", "account_id, id", &["at"]),
     ("trails", "account_id", &["closed_at"]),
-    ("apps", "id", &["created_at", "disabled_at", "last_used_at"]),
     ("app_grants", "account_id, id", &["created_at"]),
     ("app_codes", "account_id, secret_hash", &["created_at", "spent_at"]),
     ("audit_repeats", "account_id, kind", &["began_at", "last_at"]),
     ("former_keys", "account_id, id", &["replaced_at"]),
-    ("instance", "id", &["unconfirmed_at"]),
     ("links", "account_id, token_hash", &["used_at"]),
     ("mails", "account_id, id", &["failed_at"]),
     ("hand_overs", "account_id, token_hash", &["confirmed_at"]),
     ("help_requests", "account_id", &["asked_at"]),
-    ("nodes", "id", &["beaten_at"]),
     ("totp_apps", "account_id", &["created_at"]),
     ("recovery_codes", "account_id, number", &["made_at", "used_at", "seen_at"]),
     ("passkeys", "account_id, id", &["created_at", "last_used_at", "warned_at"]),
     ("spent_proofs", "account_id, hash", &["spent_at"]),
-    ("throttle_counts", "subject", &["last_failed_at", "changed_at"]),
-    ("throttle_tries", "subject, try_id", &["began_at"]),
 ];
 
 /// Columns whose correction also changes other columns: table, key, column, SET clause.
@@ -118,23 +120,26 @@ const POSTGRES: Dialect = Dialect {
 const SQLITE: Dialect = Dialect { now: express::SQLITE_NOW, second: "1000000", least: "min", skip_locked: "" };
 
 impl Db {
-    /// Sets every stored time in the future to now, and returns how many rows changed. Waits for `rest` after each portion
-    /// of a table, so that the caller can leave the database to requests.
+    /// Sets every stored time in the future to now, and returns how many rows changed. Calls `then` after each portion of a
+    /// table, with the number of its rows that changed. The caller announces them, and can leave the database to requests.
     ///
     /// # Errors
-    /// The batches before the error stay committed.
-    pub async fn settle_future(&self, mut rest: impl AsyncFnMut()) -> Result<usize> {
+    /// Those of a statement and of `then`. The portions before the error stay committed.
+    pub async fn settle_future(&self, mut then: impl AsyncFnMut(usize) -> Result<()>) -> Result<usize> {
         let mut settled = 0;
         for table in PAST.iter().map(Table::of) {
             let Some(account) = table.account else {
-                settled += self.settle(&table, None).await?;
+                let changed = self.settle(&table, None).await?;
+                settled += changed;
+                then(changed).await?;
                 continue;
             };
             let mut last = None;
             while let Some(portion) = self.next_portion(&table, account, last).await? {
-                settled += self.settle(&table, Some(&portion)).await?;
+                let changed = self.settle(&table, Some(&portion)).await?;
+                settled += changed;
                 last = Some(portion.up_to);
-                rest().await;
+                then(changed).await?;
             }
         }
         if settled > 0 {
@@ -203,8 +208,10 @@ impl Db {
 
     async fn correct(&self, table: &Table, correction: &Correction, portion: Option<&Portion>) -> Result<usize> {
         let (Table { name, key, .. }, Correction { ahead, set }, within) = (table, correction, within(portion));
-        let statement = if self.is_distributed() {
-            // No statement can lock rows of several workers. Such a row is rare, so those of a portion are set at once.
+        let distributed = self.is_distributed();
+        let statement = if distributed {
+            // No statement can lock rows of several workers. Times in the future are rare, so one statement corrects all
+            // rows of the portion.
             format!("UPDATE {name} SET {set} WHERE {within}({ahead})")
         } else {
             format!(
@@ -214,7 +221,7 @@ impl Db {
         };
         let mut settled = 0;
         loop {
-            let (statement, bounds, distributed) = (statement.clone(), Portion::bounds(portion), self.is_distributed());
+            let (statement, bounds) = (statement.clone(), Portion::bounds(portion));
             let rows = self
                 .statement(async move |conn: &mut Conn<'_>| {
                     let statement = if distributed {
@@ -240,7 +247,7 @@ impl Db {
     }
 }
 
-/// What is corrected in a table.
+/// The corrections of one table.
 struct Table {
     name: &'static str,
     key: &'static str,
@@ -286,7 +293,7 @@ struct Portion {
     up_to: String,
 }
 
-/// Where a portion begins: after the account `id`, or with the first account. The first has an empty id in some tables.
+/// Where a portion begins: after the account `id`, or with the first account. In some tables the first account has an empty id.
 struct Start {
     account: &'static str,
     is_first: bool,

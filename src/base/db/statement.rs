@@ -42,8 +42,8 @@ impl<Read> ForUpdate<Read> {
 
     /// Loads rows of many accounts, locked as by [`skip_locked`](Self::skip_locked). If the tables are
     /// [distributed](super::citus), one statement cannot lock them. Then only one transaction at a time does such work,
-    /// and the rows are not locked, so the statement that changes them must check their condition again. If another
-    /// transaction is at it, this returns no row.
+    /// and the rows are not locked, so the statement that changes them must check their condition again. While another
+    /// transaction does such work, this returns no rows.
     pub async fn load_across<Row>(conn: &mut Conn<'_>, read: Read) -> Result<Vec<Row>>
     where
         Row: Send,

@@ -17,7 +17,7 @@ use crate::{
 pub struct Patient {
     pub settings: Settings,
     pub anchor: Option<Anchor>,
-    /// The audit trail is checked only of the accounts after this one.
+    /// Check the audit trail only of accounts whose ids come after this one.
     pub trail_after: Option<String>,
     pub verified: Option<Verified>,
     pub keys: Result<Option<Keys>, String>,

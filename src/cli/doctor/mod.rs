@@ -11,16 +11,14 @@ mod mail;
 mod passkeys;
 mod placement;
 mod since;
+mod trail;
 
 use self::{
     address::address,
-    inputs::{Patient, away, events_of_accounts, unseen},
+    inputs::{Patient, away, unseen},
     since::since,
 };
-use super::{
-    output::{in_words, say},
-    progress::Progress,
-};
+use super::output::{in_words, say};
 use crate::{
     base::{
         clock::Clock,
@@ -30,12 +28,7 @@ use crate::{
         settings::Settings,
     },
     records::{
-        account,
-        audit::{
-            anchor::Anchor,
-            mark::Mark,
-            verify::{Verified, Wrong, verify_while},
-        },
+        audit::anchor::Anchor,
         instance::{self, history::Finding as Seen},
         second_factor::resealing,
     },
@@ -51,8 +44,8 @@ pub struct Args {
     /// that time
     #[arg(long, value_name = "LINE")]
     since: Option<String>,
-    /// Id of an account: checks the audit trail only of the accounts after it. A check that was stopped with Ctrl-C says
-    /// where to go on
+    /// Checks the audit trail only of accounts whose ids come after this one. A check that was stopped with Ctrl-C prints
+    /// the id
     #[arg(long, value_name = "ID", conflicts_with = "since")]
     trail_after: Option<String>,
     /// Id of a protected app: also tries it at its public address
@@ -121,7 +114,7 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         ("schema", schema(patient).await),
         ("placement", placement::placement(patient).await),
         ("history", history(patient).await),
-        ("audit trail", audit_trail(patient).await),
+        ("audit trail", trail::trail(patient).await),
         ("second factors", second_factors(patient).await),
         ("clock", clock(patient).await),
         ("tls", certificate(&patient.settings)),
@@ -250,92 +243,6 @@ async fn history(patient: &mut Patient) -> Finding {
             since.rfc3339()
         )),
     }
-}
-
-/// Checks that the events of every account are unchanged since they were recorded.
-async fn audit_trail(patient: &mut Patient) -> Finding {
-    let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
-        return Ok("no events yet".to_owned());
-    };
-    if !matches!(patient.schema, Ok(Schema::Current(_))) {
-        return Ok("not checked: the schema is not current".to_owned());
-    }
-    let Ok(Some(keys)) = &patient.keys else {
-        return match account::any(&mut database.conn()).await.map_err(|error| away(&error))? {
-            true => {
-                Err("not checked: the key file is missing or cannot be read (SESSILE_KEY_FILE): restore it".to_owned())
-            }
-            false => Ok("no events of accounts yet".to_owned()),
-        };
-    };
-    let number = patient.anchor.as_ref().map(|anchor| anchor.number);
-    let progress = Progress::begin();
-    progress.about("checking audit events");
-    let after = patient.trail_after.as_deref();
-    let mut last = String::new();
-    let from = (number, after.unwrap_or_default());
-    let mut conn = database.conn();
-    let verified = verify_while(&mut conn, keys.trail(), from, |account, events| {
-        account.clone_into(&mut last);
-        progress.after(events)
-    });
-    let verified = verified.await;
-    let finished = progress.finish(&match number {
-        None => {
-            format!("not all events were checked; `sessile doctor --trail-after {last}` goes on with the next account")
-        }
-        // The line counts the events of all accounts.
-        Some(_) => "not all events were checked; run the command again, which begins with the first".to_owned(),
-    });
-    let verified = verified.map_err(|error| away(&error))?;
-    if let Err(stopped) = finished {
-        // What is wrong with the accounts before is not found again by going on.
-        let found = verified.findings.first().map(|first| format!("{first}; ")).unwrap_or_default();
-        return Err(format!("{found}{}", in_words(&stopped)));
-    }
-    let verified = patient.verified.insert(verified);
-    let Some(first) = verified.findings.first() else {
-        let limits = after.map(|id| format!("; accounts up to {id} were not checked")).unwrap_or_default();
-        return mark_problem(verified).map_or_else(|| Ok(summary(verified) + &limits), Err);
-    };
-    let more = match verified.broken + verified.uncheckable - 1 {
-        0 => String::new(),
-        1 => ", and 1 more account".to_owned(),
-        more => format!(", and {more} more accounts"),
-    };
-    let remedy = if verified.broken > 0 {
-        ": the database was changed by something other than this program; keep a copy, and compare with a backup"
-    } else {
-        ""
-    };
-    Err(format!("{first}{more}{remedy}"))
-}
-
-/// The problem with the mark that shows that the audit trail has begun; `None` if the mark is valid.
-fn mark_problem(verified: &Verified) -> Option<String> {
-    match &verified.mark {
-        Mark::Sealed => None,
-        Mark::Missing if verified.accounts == 0 => None,
-        Mark::Missing => Some(
-            "not begun: start the server once; if this version was started before, something other than this program removed \
-             the mark from the database: keep a copy, and compare with a backup"
-                .to_owned(),
-        ),
-        Mark::Broken => Some(
-            "the mark of its beginning was changed by something other than this program; keep a copy, and compare \
-             with a backup"
-                .to_owned(),
-        ),
-        Mark::KeyMissing(id) => Some(Wrong::KeyMissing(id.clone()).to_string()),
-    }
-}
-
-fn summary(verified: &Verified) -> String {
-    let Verified { accounts, links, unchained, removed, .. } = verified;
-    let older =
-        if *unchained > 0 { format!(", and {unchained} from before events were sealed") } else { String::new() };
-    let removed = if *removed > 0 { format!("; {removed} older ones were removed") } else { String::new() };
-    format!("unchanged since they were recorded: {}{older}{removed}", events_of_accounts(*links, *accounts))
 }
 
 /// Checks that the key file opens every second factor, and says which of its lines they need.

@@ -1,7 +1,8 @@
 //! All accounts in the order of their addresses, in portions. Called by commands that list or export them.
 //!
 //! Invariant: no statement reads more than a portion, so that each ends within its time limit, however many accounts there
-//! are. Two portions may show two moments.
+//! are. Portions are read one after another, so an account whose address changes in between
+//! may be missing or appear twice.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 

@@ -30,8 +30,8 @@ pub async fn sweep(db: &Db, older_than: Duration) -> Result<u64> {
     sweep_in_batches(db, older_than, async |_| true).await
 }
 
-/// Like [`sweep`], until `go_on` returns `false`. It is called with the number of deleted events after
-/// each batch, which is 0 for a batch of accounts whose first events were read.
+/// Like [`sweep`], until `go_on` returns `false`. After each batch, `go_on` gets the number of deleted events. It is 0 after
+/// a batch that only read the first event of each account.
 pub async fn sweep_in_batches(db: &Db, older_than: Duration, go_on: impl AsyncFnMut(usize) -> bool) -> Result<u64> {
     let cutoff = db
         .read(async move |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(before_now(older_than)))))

@@ -11,7 +11,7 @@ use super::{
     walk::Walk,
 };
 use crate::base::{
-    db::{Conn, run, schema::accounts},
+    db::{Conn, find, run, schema::accounts},
     error::Result,
     keys::AuditKeys,
 };
@@ -89,6 +89,13 @@ pub async fn verify_while(
             }
         }
     }
+}
+
+/// Whether [`verify_while`] checks a chain of this account.
+pub async fn has_trail(conn: &mut Conn<'_>, account_id: &str) -> Result<bool> {
+    let own = accounts::table.filter(accounts::id.eq(account_id)).select(accounts::id);
+    let one: Option<String> = find!(conn, first(own))?;
+    Ok(one.is_some())
 }
 
 impl Verified {

@@ -4,7 +4,7 @@
 
 use diesel::QueryDsl as _;
 
-use super::{generation, live::was_live_in};
+use super::{generation, live::is_live_in};
 use crate::base::{
     db::{Conn, find, run, schema::sessions},
     error::Result,
@@ -13,12 +13,12 @@ use crate::base::{
 /// How many sessions are live.
 pub async fn count_live(conn: &mut Conn<'_>) -> Result<i64> {
     let current = generation::current(conn).await?;
-    run!(conn, get_result(sessions::table.filter(was_live_in(current)).count()))
+    run!(conn, get_result(sessions::table.filter(is_live_in(current)).count()))
 }
 
 /// Whether any session is live.
 pub async fn any_live(conn: &mut Conn<'_>) -> Result<bool> {
     let current = generation::current(conn).await?;
-    let one: Option<String> = find!(conn, first(sessions::table.filter(was_live_in(current)).select(sessions::id)))?;
+    let one: Option<String> = find!(conn, first(sessions::table.filter(is_live_in(current)).select(sessions::id)))?;
     Ok(one.is_some())
 }

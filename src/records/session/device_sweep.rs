@@ -60,7 +60,10 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
         .limit(BATCH)
         .select((devices::account_id, devices::id));
     let found: Vec<(String, String)> = ForUpdate::load_across(conn, old).await?;
-    // A sign-in on the device sets `last_seen`, so this check keeps a device that was just signed in on.
+    if found.is_empty() {
+        return Ok(0);
+    }
+    // The rows may not be locked, so check again: a sign-in since the read has set `last_seen`, and that device must stay.
     delete!(conn, devices::table.filter(is_one_of(&found)).filter(is_unused()))
 }
 

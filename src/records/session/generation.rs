@@ -16,7 +16,7 @@ use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as
 use super::{
     ended::EndReason,
     ends::{self, Deed, JustEnded},
-    live::{is_outdated, was_live_in},
+    live::{is_live_in, is_outdated},
     record::SessionRef,
 };
 use crate::{
@@ -51,7 +51,7 @@ pub async fn begin_next(conn: &mut Conn<'_>) -> Result<i64> {
     let next = session_generation::number.eq(session_generation::number + 1);
     let next = diesel::update(session_generation::table).set(next).returning(session_generation::number);
     let generation: i64 = run!(conn, get_result(next))?;
-    let lived = sessions::table.filter(was_live_in(generation - 1)).limit(MOST_COUNTED + 1).select(sessions::id);
+    let lived = sessions::table.filter(is_live_in(generation - 1)).limit(MOST_COUNTED + 1).select(sessions::id);
     let count: i64 = run!(conn, get_result(Counted::of(lived)))?;
     let event = Event::of_nobody(Kind::AllSessionsRevoked).by(OPERATOR).detail(&format!("generation {generation}"));
     audit::record(conn, &[event]).await?;

@@ -188,8 +188,7 @@ pub type Subscriber = (Account, Instant, Option<Instant>, Option<String>, Option
 /// A session with the address of its account and the name of its device.
 pub type Listed = (Record, String, Option<String>);
 
-/// Accounts by address, a portion of those whose address key comes after `after`, and the key of the last one. An account
-/// has a row for each live session, most recently used first, or one row if it has no live session.
+/// The next portion of accounts after the address key `after`, in order of the keys, with the last key. An account has a row for each live session, most recently used first, or one row if it has no live session.
 pub async fn subscribers(conn: &mut Conn<'_>, after: &str) -> Result<Option<(Vec<Subscriber>, String)>> {
     let Some(up_to) = in_order::end_after(conn, after).await? else { return Ok(None) };
     let rows = run!(
@@ -228,8 +227,8 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Record, 
     )
 }
 
-/// The live sessions of a portion of the accounts: of those whose address key comes after `after`, and the key of the last
-/// one. With the addresses of their accounts and the names of their devices, in no order.
+/// The live sessions of the next portion of accounts after the address key `after`, with the last key. Each session comes with
+/// its account's address and its device's name. The order is undefined.
 pub async fn of_accounts_after(conn: &mut Conn<'_>, after: &str) -> Result<Option<(Vec<Listed>, String)>> {
     let Some(up_to) = in_order::end_after(conn, after).await? else { return Ok(None) };
     let rows = run!(

@@ -28,8 +28,8 @@ pub(super) fn is_live() -> And<OfGeneration, Gt<sessions::expires_at, Now>> {
 /// Not ended, and of this generation.
 type OfThisGeneration = And<IsNull<sessions::ended_at>, Eq<sessions::generation, i64>>;
 
-/// Live while this generation is the current one. Unlike [`is_live`], it can be looked up by the generation.
-pub(super) fn was_live_in(generation: i64) -> And<OfThisGeneration, Gt<sessions::expires_at, Now>> {
+/// Like [`is_live`], but takes the current generation as a value, so that both engines use the index on it.
+pub(super) fn is_live_in(generation: i64) -> And<OfThisGeneration, Gt<sessions::expires_at, Now>> {
     has_not_ended().and(sessions::generation.eq(generation)).and(sessions::expires_at.gt(now()))
 }
 

@@ -195,12 +195,16 @@ fn a_check_of_the_audit_trail_on_a_terminal_goes_on_where_it_was_stopped() {
     // Nothing sealed the accounts that were just added, so each of them is a finding.
     let shown = stopped(&db, &["doctor"], "checking audit events");
     assert!(shown.contains("FAIL audit trail: account acc_1:"), "it says what it found: {shown}");
+    assert!(shown.contains("keep a copy, and compare with a backup"), "with the remedy: {shown}");
     let (_, advice) = shown.split_once("--trail-after ").expect("where to go on");
     let last: String = advice.chars().take_while(|one| !"`\r\n ".contains(*one)).collect();
     let next = db.sql(&format!("SELECT min(id) FROM accounts WHERE id > '{last}' AND search = ''"));
     let rest = sessile(&db, &["doctor", "--trail-after", &last], "");
     let rest = String::from_utf8_lossy(&rest.stdout).into_owned();
     assert!(rest.contains(&format!("FAIL audit trail: account {next}:")), "{rest}");
+    let unknown = sessile(&db, &["doctor", "--trail-after", KIM], "");
+    let unknown = String::from_utf8_lossy(&unknown.stdout).into_owned();
+    assert!(unknown.contains("FAIL audit trail: not checked: there is no account with the id"), "{unknown}");
     let newest = db.sql("SELECT max(id) FROM accounts");
     let none = sessile(&db, &["doctor", "--trail-after", &newest], "");
     let none = String::from_utf8_lossy(&none.stdout).into_owned();

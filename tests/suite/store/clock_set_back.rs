@@ -69,7 +69,7 @@ async fn stored_times_in_the_future_become_now(db: TestDb) {
         db.sql(&format!("UPDATE {table} SET {}", set.join(", ")));
     }
     db.sql("UPDATE sessions SET ended_at = INSTANT(86400) WHERE ended_at IS NOT NULL");
-    assert!(node.sessions.db.settle_future(async || {}).await.unwrap() > 0);
+    assert!(node.sessions.db.settle_future(async |_| Ok(())).await.unwrap() > 0);
     for (table, columns) in columns {
         for column in columns {
             let ahead = db.sql(&format!("SELECT count(*) FROM {table} WHERE {column} > INSTANT(0)"));
@@ -77,7 +77,7 @@ async fn stored_times_in_the_future_become_now(db: TestDb) {
             assert_eq!((ahead.as_str(), known == "0"), ("0", false), "{table}.{column}");
         }
     }
-    assert_eq!(node.sessions.db.settle_future(async || {}).await.unwrap(), 0, "the second call finds nothing");
+    assert_eq!(node.sessions.db.settle_future(async |_| Ok(())).await.unwrap(), 0, "the second call finds nothing");
 }
 
 async fn a_session_from_the_future_keeps_its_length(db: TestDb) {
@@ -87,7 +87,7 @@ async fn a_session_from_the_future_keeps_its_length(db: TestDb) {
         "UPDATE sessions SET created_at = INSTANT(86400), authenticated_at = INSTANT(86400), last_activity = INSTANT(86400), \
          expires_at = INSTANT(345600), absolute_expires_at = INSTANT(2678400)",
     );
-    node.sessions.db.settle_future(async || {}).await.unwrap();
+    node.sessions.db.settle_future(async |_| Ok(())).await.unwrap();
     let near = "expires_at BETWEEN INSTANT(259100) AND INSTANT(259200) AND \
                 absolute_expires_at BETWEEN INSTANT(2591900) AND INSTANT(2592000)";
     assert_eq!(db.sql(&format!("SELECT count(*) FROM sessions WHERE {near}")), "1");
@@ -98,7 +98,7 @@ async fn a_confirmation_from_the_future_has_run_out(db: TestDb) {
     let node = Node::new(&db).await;
     node.create().await;
     db.sql("UPDATE sessions SET authenticated_at = INSTANT(86400)");
-    node.sessions.db.settle_future(async || {}).await.unwrap();
+    node.sessions.db.settle_future(async |_| Ok(())).await.unwrap();
     // Otherwise the confirmation would count again once the clock reaches that time.
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE authenticated_at < INSTANT(-600)"), "1");
 }

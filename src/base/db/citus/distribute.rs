@@ -45,7 +45,8 @@ struct ForeignKey {
 /// lock that excludes migrations.
 ///
 /// # Errors
-/// [`Error::Conflict`] without Citus or without a worker, [`Error::Invalid`] if `tell` stopped it. Then nothing is changed.
+/// [`Error::Conflict`] without Citus or without a worker, [`Error::Invalid`] if `tell` returned false. No
+/// table has changed then.
 pub async fn distribute(conn: &mut AsyncPgConnection, dry_run: bool, tell: Tell<'_>) -> Result<Outcome> {
     let workers = check_cluster(conn).await?;
     let tables = tables(conn).await?;
@@ -116,11 +117,13 @@ async fn in_transaction(
     // copying, too.
     conn.batch_execute(
         "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL citus.multi_shard_modify_mode = 'sequential'; \
-         SET LOCAL client_min_messages = 'error'; SET LOCAL client_connection_check_interval = '1s'",
+         SET LOCAL client_min_messages = 'error'; \
+         SELECT set_config(name, '1s', true) FROM pg_settings WHERE name = 'client_connection_check_interval'",
     )
     .await?;
-    going_on(tell("waiting for running transactions"))?;
+    stop_unless(tell("waiting for running transactions"))?;
     conn.batch_execute(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", names.join(", "))).await?;
+    stop_unless(tell("copying the tables; requests wait meanwhile"))?;
     let foreign_keys: Vec<ForeignKey> = foreign_keys(conn).await?;
     let concerned: Vec<&ForeignKey> = foreign_keys
         .iter()
@@ -135,7 +138,7 @@ async fn in_transaction(
         // The coordinator would keep its old rows, which nothing reads any more.
         let truncate = format!("SELECT truncate_local_data_after_distributing_table('{}')", table.name);
         conn.batch_execute(&truncate).await?;
-        going_on(tell(&format!("{}: {}", table.name, table.placement.words())))?;
+        stop_unless(tell(&format!("{}: {}", table.name, table.placement.words())))?;
     }
     let placement = |name: &str| tables.iter().find(|table| table.name == name).map(|table| &table.placement);
     for key in concerned {
@@ -144,11 +147,12 @@ async fn in_transaction(
         conn.batch_execute(&format!("ALTER TABLE {} ADD CONSTRAINT \"{}\" {definition}", key.on_table, key.name))
             .await?;
     }
+    stop_unless(tell("committing"))?;
     conn.batch_execute("COMMIT").await?;
     Ok(())
 }
 
-fn going_on(is_wanted: bool) -> Result<()> {
+fn stop_unless(is_wanted: bool) -> Result<()> {
     if is_wanted { Ok(()) } else { Err(Error::Invalid("stopped: no table was distributed".into())) }
 }
 

@@ -19,7 +19,7 @@ use crate::base::{
     error::Result,
 };
 
-/// Longest time that a look in the background may take, including the wait for a connection.
+/// Time limit for reading the placement in the background, including the wait for a connection.
 const LOOK: Duration = Duration::from_secs(3);
 
 /// Whether the tables are distributed, as far as this process knows. Clones share their state.
@@ -45,10 +45,12 @@ impl Distribution {
         self.0.is_distributed.get_or_init(|| AtomicBool::new(found)).store(found, Ordering::Release);
     }
 
-    /// Looks, unless this process has looked before.
+    /// Reads the placement, unless this process already knows it.
     pub async fn look_once(&self, conn: &mut AsyncPgConnection) -> Result<()> {
         if self.0.is_distributed.get().is_none() {
-            self.set(look(conn).await?);
+            let found = look(conn).await?;
+            // Another look may have ended meanwhile, and may be newer.
+            self.0.is_distributed.get_or_init(|| AtomicBool::new(found));
         }
         Ok(())
     }

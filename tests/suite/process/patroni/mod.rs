@@ -16,7 +16,7 @@ use super::{
 use crate::support::{Client, Server, TestDb, eventually};
 
 /// How often each fault happens.
-const ROUNDS: usize = 1;
+const ROUNDS: usize = 3;
 /// `ttl` of `ops/patroni/patroni.yml`, and time for a standby that has to be copied anew on a busy machine.
 const AGAIN: Duration = Duration::from_secs(120);
 
