@@ -43,6 +43,13 @@ async function leave(page, authenticator) {
   await expect(useButton(page)).toBeVisible();
 }
 
+/** From the next page on, the address field waits for no passkey, so that only the button is answered. */
+async function onlyByButton(page) {
+  await page.addInitScript(() => {
+    PublicKeyCredential.isConditionalMediationAvailable = async () => false;
+  });
+}
+
 /** Signs in with the button. The address field waits for a passkey too, and simulated presence may let it be first. */
 async function signInWithButton(page) {
   const pressed = useButton(page).click().catch(() => {});
@@ -168,6 +175,7 @@ test('a passkey that was removed elsewhere says so, and leaves the device', asyn
     return (await fetch(`/api/passkeys/${passkeys[0].id}`, { method: 'DELETE' })).status;
   });
   expect(removed).toBe(204);
+  await onlyByButton(page);
   await leave(page, authenticator);
   await authenticator.touches(true);
   watch.allowStatus(404, ['/api/passkeys/sign-in']);
@@ -197,6 +205,7 @@ test('a passkey that may have been copied is refused, and the page says so', asy
   await leave(page, authenticator);
   await authenticator.touches(true);
   await signInWithButton(page);
+  await onlyByButton(page);
   await leave(page, authenticator);
   await authenticator.setCounter(0);
   watch.allowStatus(401, ['/api/passkeys/sign-in']);
