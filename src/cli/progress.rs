@@ -77,8 +77,8 @@ impl Progress {
         self.state.is_stopped.load(Ordering::Acquire)
     }
 
-    /// If Ctrl-C ends the program, it removes this file.
-    pub fn is_writing(&self, draft: &Path) {
+    /// Removes this file if Ctrl-C ends the program.
+    pub fn remove_if_interrupted(&self, draft: &Path) {
         *self.state.draft.lock().unwrap_or_else(PoisonError::into_inner) = Some(draft.to_owned());
     }
 

@@ -40,7 +40,7 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
     let failed = |error: io::Error| Error::Invalid(format!("writing {} failed: {error}", out.display()));
     let file = Replacement::begin(&out).map_err(failed)?;
     let progress = Progress::begin();
-    progress.is_writing(&file.draft);
+    progress.remove_if_interrupted(&file.draft);
     progress.about("writing accounts");
     let written = write_all(&db, &file, &progress).await;
     // A stopped export cannot be continued: accounts may have changed since.

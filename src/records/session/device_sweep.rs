@@ -87,6 +87,9 @@ pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
                 .select((devices::account_id, devices::id))
         )
     )?;
+    if found.is_empty() {
+        return Ok(());
+    }
     delete!(conn, devices::table.filter(is_one_of(&found))).map(drop)
 }
 
