@@ -18,17 +18,21 @@ const PORTION: i64 = 1_000;
 /// An account, the time when it was disabled, and its address key.
 pub type Entry = (Account, Option<Instant>, String);
 
-/// The accounts whose address keys come after `after`, up to a portion of them.
+/// The next portion of accounts after an address key.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn portion<'a>(after: &'a str) -> _ {
+    let living = accounts::table.filter(accounts::deleted_at.is_null());
+    let limit: i64 = PORTION;
+    living.filter(accounts::email_key.gt(after)).order(accounts::email_key).limit(limit)
+}
+
+/// The next portion of accounts after the address key `after`, in order of the keys.
 pub async fn list_after(conn: &mut Conn<'_>, after: &str) -> Result<Vec<Entry>> {
-    let some = accounts::table.filter(accounts::deleted_at.is_null()).filter(accounts::email_key.gt(after));
-    let some = some.order(accounts::email_key).limit(PORTION);
-    run!(conn, load(some.select((Account::as_select(), accounts::disabled_at, accounts::email_key))))
+    run!(conn, load(portion(after).select((Account::as_select(), accounts::disabled_at, accounts::email_key))))
 }
 
 /// The last address key of the portion after `after`. `None` if there is no further account.
 pub async fn end_after(conn: &mut Conn<'_>, after: &str) -> Result<Option<String>> {
-    let some = accounts::table.filter(accounts::deleted_at.is_null()).filter(accounts::email_key.gt(after));
-    let some = some.order(accounts::email_key).limit(PORTION);
-    let mut keys: Vec<String> = run!(conn, load(some.select(accounts::email_key)))?;
+    let mut keys: Vec<String> = run!(conn, load(portion(after).select(accounts::email_key)))?;
     Ok(keys.pop())
 }
